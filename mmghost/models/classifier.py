@@ -1,0 +1,55 @@
+"""GhostNet with its ImageNet classifier, for people and tests outside a config.
+
+In mmpretrain's configs the classifier is a backbone, a neck and a head; this one is a
+single module whose state dict is, key by key, that of the authors' release and of timm.
+"""
+
+import torch.nn as nn
+from torch import Tensor
+
+from .ghostnet import RELEASE_DFC, GhostNet
+from .layers import Cfg, check_int, check_number
+
+# Not scaled by the width (FACTS of the release's code).
+HEAD_CHANNELS = 1280
+
+
+class GhostNetClassifier(GhostNet):
+    """GhostNetV2 (or V1, with ``dfc=None``) from picture to logits.
+
+    Args:
+        widen_factor: Width multiplier.
+        num_classes: Number of logits.
+        dfc: As in :class:`mmghost.models.GhostNetV2`; None is GhostNetV1.
+        dropout: Dropout before the last layer.
+        **kwargs: The other arguments of the backbone; ``out_indices`` is not one.
+
+    Example:
+        >>> import torch
+        >>> from mmghost.models import GhostNetClassifier
+        >>> GhostNetClassifier(1.3).eval()(torch.rand(1, 3, 224, 224)).shape
+        torch.Size([1, 1000])
+    """
+
+    def __init__(
+        self,
+        widen_factor: float = 1.0,
+        num_classes: int = 1000,
+        dfc: Cfg | None = RELEASE_DFC,
+        dropout: float = 0.2,
+        **kwargs,
+    ) -> None:
+        super().__init__(widen_factor=widen_factor, out_indices=5, dfc=dfc, **kwargs)
+        check_int('num_classes', num_classes, 1)
+        check_number('dropout', dropout, 0, 1)
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.conv_head = nn.Conv2d(self.out_channels[0], HEAD_CHANNELS, 1)
+        self.act2 = nn.ReLU(inplace=True)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map pictures (N, 3, H, W) to logits (N, num_classes)."""
+        x = self.global_pool(self.forward_trunk(x)[0])
+        x = self.act2(self.conv_head(x)).flatten(1)
+        return self.classifier(self.dropout(x))

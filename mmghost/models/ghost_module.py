@@ -1,0 +1,76 @@
+"""The ghost module: half of the features by a 1x1 convolution, half by a cheap one."""
+
+import math
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ..registry import MODELS, register
+from .dfc import DFCAttention
+from .layers import Cfg, act, conv, norm
+
+
+@register(MODELS)
+class GhostModule(nn.Module):
+    """Primary convolution, cheap operation, and DFC attention where asked for.
+
+    The primary 1x1 convolution makes ``ceil(out_channels / 2)`` intrinsic features, the
+    cheap operation (a 3x3 depthwise convolution) one ghost feature from each; both are
+    concatenated and cut to ``out_channels`` (GhostNet, section 3.1). With ``dfc`` the
+    result is multiplied with a gate computed from the module's input (GhostNetV2,
+    section 3.3). The names of the weights are the release's.
+
+    Args:
+        in_channels: Input channels.
+        out_channels: Output channels.
+        activate: Whether both halves end in the activation.
+        dfc: Arguments of :class:`DFCAttention` beside its channels, conv_cfg and
+            norm_cfg; None for no attention.
+        conv_cfg: Convolutions; None is ``nn.Conv2d``.
+        norm_cfg: Normalisations; None is batch normalisation.
+        act_cfg: Activations; None is ReLU.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        activate: bool = True,
+        dfc: Cfg | None = None,
+        conv_cfg: Cfg | None = None,
+        norm_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = None,
+    ) -> None:
+        super().__init__()
+        norm_cfg = norm_cfg or dict(type='BN')
+        act_cfg = act_cfg or dict(type='ReLU')
+        intrinsic = math.ceil(out_channels / 2)
+        self.out_channels = out_channels
+        self.odd = out_channels % 2 == 1
+
+        self.primary_conv = nn.Sequential(
+            conv(conv_cfg, in_channels, intrinsic), norm(norm_cfg, intrinsic)
+        )
+        self.cheap_operation = nn.Sequential(
+            conv(conv_cfg, intrinsic, intrinsic, 3, groups=intrinsic),
+            norm(norm_cfg, intrinsic),
+        )
+        if activate:
+            self.primary_conv.append(act(act_cfg))
+            self.cheap_operation.append(act(act_cfg))
+        self.short_conv: DFCAttention | None = None
+        if dfc is not None:
+            self.short_conv = DFCAttention(
+                in_channels, out_channels, conv_cfg=conv_cfg, norm_cfg=norm_cfg, **dfc
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        intrinsic = self.primary_conv(x)
+        out = torch.cat((intrinsic, self.cheap_operation(intrinsic)), dim=1)
+        if self.odd:
+            out = out[:, : self.out_channels]
+        if self.short_conv is not None:
+            out = out * self.short_conv(x, out)
+        return out
