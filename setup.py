@@ -58,6 +58,7 @@ class BuildPyWithMim(build_py):
     """
 
     def run(self) -> None:
+        """Build the modules as always, then add the files for MIM."""
         super().run()
         if self.editable_mode:
             folder = ROOT / 'mmghost' / '.mim'
