@@ -1,0 +1,38 @@
+"""Marks that skip with a word where their needs are not met, and few threads."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+REALDATA = Path(os.environ.get('MMGHOST_REALDATA', ROOT.parent / 'shared' / 'data'))
+
+# Workers run side by side; more threads than cores would only make them wait.
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs real data or a GPU where there is none, and say so."""
+    lacking = {}
+    if not REALDATA.is_dir():
+        lacking['realdata'] = f'no real data: MMGHOST_REALDATA is {REALDATA}'
+    if not torch.cuda.is_available():
+        lacking['gpu'] = 'no CUDA device that torch can use'
+    for item in items:
+        for mark, reason in lacking.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope='session')
+def realdata() -> Path:
+    """Return the folder of the real data sets; for tests marked ``realdata``."""
+    return REALDATA
+
+
+@pytest.fixture(scope='session')
+def root() -> Path:
+    """Return the root of the repository."""
+    return ROOT
