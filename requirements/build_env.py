@@ -43,7 +43,7 @@ assert found == pathlib.Path(sys.argv[1]) / 'mmghost', 'mmghost is that of %s' %
 assert (found / '.mim' / 'configs').is_dir(), 'there are no configs in %s/.mim' % found
 """
 
-SHOWN = re.compile(r'Downloading |Building |Installing collected|ERROR|error:')
+SHOWN = re.compile(r'Downloading|Installing collected|ERROR|error:')
 NO_NETWORK = re.compile(
     'connection|name resolution|unreachable|timed out|max retries|getaddrinfo',
     re.IGNORECASE,
@@ -306,9 +306,17 @@ class Environment:
                     log.write(line)
                     lines.append(line)
                     if SHOWN.match(line.strip()):
-                        print('  ' + line.strip()[:100], flush=True)
+                        print('  ' + shorten(line.strip()), flush=True)
         if process.returncode:
             raise BuildError(explain(lines, self.folder / LOG))
+
+
+def shorten(line: str) -> str:
+    """Cut a line of pip's to what a person wants to know while it works."""
+    # Downloading torch-2.14.1-cp311-cp311-manylinux.whl (900 MB)
+    line = re.sub(r'^(Downloading \S+?-\d[^-\s]*)\S*', r'\1', line)
+    names = re.match('Installing collected packages: (.*)', line)
+    return f'Installing {names.group(1).count(",") + 1} packages' if names else line
 
 
 def explain(lines: list[str], log: Path) -> str:
