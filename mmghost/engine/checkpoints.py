@@ -1,0 +1,347 @@
+"""Checkpoints as files: are they whole, are they plain tensors, do they fit the model?"""
+
+import os
+import pickletools
+import re
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from mmengine.logging import print_log
+from mmengine.runner import load_state_dict
+from torch import Tensor, nn
+
+from .errors import UserError
+
+# mmengine names them so, also with a prefix of one's own (`best_coco_bbox_mAP_epoch_3`).
+_NAME = re.compile(r'(?:.*_)?(?:epoch|iter)_(\d+)\.pth$')
+
+# What a checkpoint of mmengine's pickles beside tensors: counters, and the history of
+# the logged values. Anything else could run code when it is read.
+_PLAIN = {
+    'collections.OrderedDict',
+    'torch._utils._rebuild_tensor_v2',
+    'torch._utils._rebuild_parameter',
+    'torch.storage.UntypedStorage',
+    'torch.storage.TypedStorage',
+    'torch.Size',
+    'torch.device',
+    'numpy.ndarray',
+    'numpy.dtype',
+    '_codecs.encode',
+    'mmengine.logging.history_buffer.HistoryBuffer',
+    *(
+        f'numpy.{core}.multiarray.{name}'
+        for core in ('core', '_core')
+        for name in ('_reconstruct', 'scalar')
+    ),
+    *(
+        f'{module}.{name}'
+        for module in ('builtins', '__builtin__')
+        for name in ('set', 'slice', 'bytearray', 'complex', 'getattr')
+    ),
+}
+_PLAIN_PATTERN = re.compile(r'torch\.\w+Storage|numpy\.dtypes\.\w+DType')
+
+
+def is_whole(path: str | os.PathLike) -> bool:
+    """Tell whether a checkpoint was written to its end, by the sums in the file.
+
+    A file in torch's format of before 2020, which has none, passes if it is not empty.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError, OSError):
+        pass
+    try:
+        with path.open('rb') as file:
+            head = file.read(2)
+    except OSError:
+        return False
+    return bool(head) and head != b'PK'
+
+
+def last_whole(work_dir: str | os.PathLike) -> Path | None:
+    """Find the checkpoint to go on from.
+
+    Args:
+        work_dir: Folder of a training.
+
+    Returns:
+        The one that mmengine noted as the last; where that was cut short by a crash, the
+        last one before it that is whole; None if there is none at all.
+
+    Raises:
+        UserError: If there are checkpoints, but none is whole.
+    """
+    work_dir = Path(work_dir)
+    numbered = [
+        (int(match[1]), path)
+        for path in work_dir.glob('*.pth')
+        if (match := re.match(r'(?:epoch|iter)_(\d+)\.pth$', path.name))
+    ]
+    candidates = [path for _, path in sorted(numbered, reverse=True)]
+    note = work_dir / 'last_checkpoint'
+    if note.is_file():
+        noted = Path(note.read_text().strip())
+        if not noted.is_file():  # the folder was moved since
+            noted = work_dir / noted.name
+        candidates = [noted] + [path for path in candidates if path != noted]
+    broken = []
+    for path in candidates:
+        if not path.is_file():
+            continue
+        if is_whole(path):
+            if broken:
+                print_log(
+                    f'{", ".join(broken)} was cut short; resuming from {path.name}, the '
+                    'last whole checkpoint',
+                    'current',
+                    level=30,
+                )
+            return path
+        broken.append(path.name)
+    if broken:
+        raise UserError(
+            f'no checkpoint in {work_dir} is whole ({", ".join(broken)}): remove them '
+            'and start without --resume'
+        )
+    return None
+
+
+def set_aside(work_dir: str | os.PathLike) -> Path | None:
+    """Move the checkpoints of an earlier training out of the way of a new one.
+
+    Args:
+        work_dir: Folder of the training about to begin.
+
+    Returns:
+        Where they are now, or None if there were none.
+    """
+    work_dir = Path(work_dir)
+    earlier = [path for path in work_dir.glob('*.pth') if _NAME.match(path.name)]
+    if not earlier:
+        return None
+    folder = work_dir / time.strftime('earlier_%Y%m%d_%H%M%S')
+    folder.mkdir(exist_ok=True)
+    for path in [*earlier, work_dir / 'last_checkpoint']:
+        if path.exists():
+            path.rename(folder / path.name)
+    return folder
+
+
+def foreign_code(path: str | os.PathLike) -> set[str]:
+    """Name what a checkpoint would call when it is read, beside plain data.
+
+    Nothing is unpickled. A name here is not yet an attack, but reading the file runs it.
+
+    Args:
+        path: The file, in torch's present (zip) or earlier format.
+    """
+    names = set()
+    for name in _globals(Path(path)):
+        module, _, last = name.rpartition('.')
+        is_dtype = module == 'torch' and isinstance(
+            getattr(torch, last, None), torch.dtype
+        )
+        if name not in _PLAIN and not is_dtype and not _PLAIN_PATTERN.fullmatch(name):
+            names.add(name)
+    return names
+
+
+def _globals(path: Path) -> Iterator[str]:
+    """Every global that the pickles in a checkpoint ask for."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.namelist():
+                if entry.endswith('.pkl'):
+                    yield from _globals_of(archive.read(entry))
+        return
+    with path.open('rb') as file:  # magic, protocol, system, content, keys; then data
+        for _ in range(5):
+            yield from _globals_of(file)
+
+
+def _globals_of(pickled) -> Iterator[str]:
+    strings: list[str] = []
+    for opcode, arg, _ in pickletools.genops(pickled):
+        if opcode.name in ('GLOBAL', 'INST'):
+            yield arg.replace(' ', '.')
+        elif opcode.name == 'STACK_GLOBAL':
+            # Module and name were put on the stack before: mostly the last two strings.
+            yield '.'.join(strings[-2:])
+        elif opcode.name in ('EXT1', 'EXT2', 'EXT4'):
+            yield f'copyreg extension {arg}'
+        elif isinstance(arg, str):
+            strings.append(arg)
+
+
+def check_file(path: str, what: str = 'checkpoint') -> None:
+    """Check that a checkpoint can be read, before anything else takes time.
+
+    Args:
+        path: A file; a URL is left to mmengine.
+        what: What it is called in the message.
+
+    Raises:
+        UserError: If it is missing, cut short, no checkpoint, or would run code.
+    """
+    if '://' in path:
+        return
+    if not os.path.isfile(path):
+        raise UserError(f'{what} {path}: there is no such file')
+    if not is_whole(path):
+        other = last_whole_beside(path)
+        raise UserError(
+            f'{what} {path} was cut short or is damaged ({os.path.getsize(path)} bytes)'
+            + (f'; {other} is whole' if other else '')
+        )
+    try:
+        code = foreign_code(path)
+    except (ValueError, IndexError, KeyError, UnicodeDecodeError, EOFError) as error:
+        raise UserError(
+            f'{what} {path} is not a checkpoint of torch: {error}'
+        ) from None
+    if code and os.environ.get('MMGHOST_TRUST_CHECKPOINT') != '1':
+        raise UserError(
+            f'{what} {path} would run code when it is read: {", ".join(sorted(code))}. '
+            'If you know where it comes from and trust that, set '
+            'MMGHOST_TRUST_CHECKPOINT=1'
+        )
+
+
+def last_whole_beside(path: str) -> str | None:
+    """The last whole checkpoint in the folder of another, if there is one."""
+    try:
+        found = last_whole(Path(path).parent)
+    except UserError:
+        return None
+    return str(found) if found else None
+
+
+@dataclass
+class Fit:
+    """How a state dict and a model compare.
+
+    Args:
+        total: Tensors of the model.
+        missing: Names that only the model has.
+        unexpected: Names that only the file has.
+        mismatched: Names in both, with the shape in the file and in the model.
+    """
+
+    total: int
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: dict[str, tuple[tuple, tuple]] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> int:
+        """Number of the model's tensors that the file has in the right shape."""
+        return self.total - len(self.missing) - len(self.mismatched)
+
+    def __bool__(self) -> bool:
+        """Whether file and model have the same tensors."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        """What differs, with examples."""
+        parts = [f'{self.loaded} of {self.total} tensors fit']
+        if self.mismatched:
+            name, (theirs, ours) = next(iter(self.mismatched.items()))
+            parts.append(
+                f'{len(self.mismatched)} have another shape ({name} is {theirs} in the '
+                f'file, {ours} in the model)'
+            )
+        if self.missing:
+            parts.append(f'the file lacks {examples(self.missing)}')
+        if self.unexpected:
+            parts.append(f'the model has no {examples(self.unexpected)}')
+        return '; '.join(parts)
+
+
+def examples(names: list, count: int = 3) -> str:
+    """Name the first few of many."""
+    shown = ', '.join(str(name) for name in names[:count])
+    return shown if len(names) <= count else f'{shown} and {len(names) - count} more'
+
+
+def state_dict_of(checkpoint: Mapping) -> dict[str, Tensor]:
+    """The weights in what a checkpoint file holds, without DDP's ``module.``."""
+    state = checkpoint.get('state_dict', checkpoint)
+    return {re.sub(r'^module\.', '', name): value for name, value in state.items()}
+
+
+def compare(model: nn.Module, state: Mapping[str, Tensor]) -> Fit:
+    """Compare a state dict with a model.
+
+    Args:
+        model: The model, not wrapped.
+        state: The state dict, see :func:`state_dict_of`.
+
+    Returns:
+        The differences; none if there are some that the model's own classes know how to
+        mend (toolboxes rename the weights of their older versions while loading).
+    """
+    ours = {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.endswith('num_batches_tracked')
+    }
+    theirs = {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and not name.endswith('num_batches_tracked')
+    }
+    fit = Fit(
+        total=len(ours),
+        missing=[name for name in ours if name not in theirs],
+        unexpected=[name for name in theirs if name not in ours],
+        mismatched={
+            name: (tuple(theirs[name].shape), tuple(value.shape))
+            for name, value in ours.items()
+            if name in theirs and theirs[name].shape != value.shape
+        },
+    )
+    if fit or fit.mismatched:
+        return fit
+    try:
+        load_state_dict(model, dict(state), strict=True)
+    except RuntimeError:
+        return fit
+    return Fit(total=len(ours))
+
+
+def check_fit(
+    model: nn.Module, checkpoint: Mapping, name: str, strict: bool = True
+) -> None:
+    """Check that a checkpoint belongs to a model; mmengine itself only warns.
+
+    Args:
+        model: The model, not wrapped.
+        checkpoint: What the file holds.
+        name: The file's name, for the message.
+        strict: Whether every tensor must be there. If not, as for fine-tuning from
+            another task's checkpoint, the backbone's must, and the rest is reported.
+
+    Raises:
+        UserError: If it does not fit.
+    """
+    fit = compare(model, state_dict_of(checkpoint))
+    if fit:
+        return
+    backbone = [n for n in (*fit.mismatched, *fit.missing) if n.startswith('backbone.')]
+    if strict or backbone or not fit.loaded:
+        advice = ''
+        if any(n.startswith('backbone.') for n in fit.mismatched):
+            advice = (
+                ' The backbone in the file is of another width or kind than '
+                'model.backbone of the config.'
+            )
+        raise UserError(f'checkpoint {name} is not one of this model: {fit}.{advice}')
+    print_log(f'checkpoint {name}: {fit}; what it lacks starts from random', 'current')

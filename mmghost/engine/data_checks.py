@@ -1,0 +1,429 @@
+"""Checks of data sets as they lie on the disk, before anything is trained on them.
+
+Every check returns a list of :class:`Problem`, data that a tool or a hook prints.
+"""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+
+from .checkpoints import examples
+from .errors import near
+from .pictures import PictureReport, list_pictures
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that would spoil a training.
+
+    Args:
+        where: The file, or the place in the config.
+        what: What is wrong there.
+        remedy: What to do about it.
+        fatal: Whether the training must not start.
+    """
+
+    where: str
+    what: str
+    remedy: str = ''
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        """One line for the terminal."""
+        return f'{self.where}: {self.what}' + (
+            f' - {self.remedy}' if self.remedy else ''
+        )
+
+
+def check_dataset(
+    dataset: BaseDataset, path: str, annotations: dict[str, Any] | None = None
+) -> tuple[list[Problem], list[str]]:
+    """Check one data set's folders and annotations.
+
+    Args:
+        dataset: The data set, built with ``lazy_init=True``.
+        path: Its place in the config, such as ``train_dataloader.dataset``.
+        annotations: Parsed annotation files by path; what is parsed here is added.
+
+    Returns:
+        The problems, and the pictures (and label maps) that it names.
+    """
+    annotations = {} if annotations is None else annotations
+    backend = getattr(dataset, 'backend_args', None)
+    if backend and backend.get('backend') not in (None, 'local'):
+        return [], []
+    problem = check_root(dataset, path)
+    if problem:
+        return [problem], []
+    names = {cls.__name__ for cls in type(dataset).__mro__}
+    if 'CocoDataset' in names:
+        return _check_coco_dataset(dataset, path, annotations)
+    if 'BaseSegDataset' in names:
+        return _check_segmentation_dataset(dataset, path)
+    if 'CustomDataset' in names:
+        return _check_classification_dataset(dataset, path)
+    if dataset.ann_file and not os.path.exists(dataset.ann_file):
+        return [missing_file(dataset.ann_file, f'{path}.ann_file')], []
+    return [], []
+
+
+def check_root(dataset: BaseDataset, path: str) -> Problem | None:
+    """Check that a data set's root and folders exist."""
+    root = dataset.data_root
+    if root and '://' not in root and not os.path.isdir(root):
+        return Problem(
+            f'{path}.data_root',
+            f'there is no folder {root} (seen from {os.getcwd()})',
+            f'link or move the data there, or pass --cfg-options {path}.data_root=PATH '
+            'and the same for the other loaders and evaluators',
+        )
+    for key, folder in dataset.data_prefix.items():
+        if folder and '://' not in str(folder) and not os.path.isdir(folder):
+            return Problem(
+                f'{path}.data_prefix.{key}',
+                f'there is no folder {folder}{near_file(folder)}',
+            )
+    return None
+
+
+def missing_file(name: str, where: str) -> Problem:
+    """The problem that an annotation file is not there."""
+    return Problem(where, f'there is no file {name}{near_file(name)}')
+
+
+def near_file(name: str) -> str:
+    """Name files of nearly that name in the same folder."""
+    folder, base = os.path.split(name.rstrip('/'))
+    try:
+        return near(base, os.listdir(folder or '.'))
+    except OSError:
+        return ''
+
+
+def load_coco(ann_file: str, where: str, annotations: dict[str, Any]) -> list[Problem]:
+    """Parse an annotation file in COCO's form into ``annotations[ann_file]``.
+
+    Args:
+        ann_file: The JSON file.
+        where: Its place in the config.
+        annotations: Gets the content, unless there are problems.
+
+    Returns:
+        What is wrong with the file as a whole.
+    """
+    if ann_file in annotations:
+        return []
+    if not os.path.isfile(ann_file):
+        return [missing_file(ann_file, where)]
+    try:
+        with open(ann_file, encoding='utf-8') as file:
+            content = json.load(file)
+    except json.JSONDecodeError as error:
+        size = os.path.getsize(ann_file)
+        cut = 'cut short' if error.pos >= size - 1 else 'no valid JSON'
+        return [
+            Problem(
+                ann_file,
+                f'is {cut}: {error.msg} at line {error.lineno} column {error.colno} '
+                f'of a file of {size} bytes',
+                'copy or unpack it again',
+            )
+        ]
+    except (UnicodeDecodeError, RecursionError) as error:
+        return [Problem(ann_file, f'is no JSON text: {error}')]
+    except OSError as error:
+        return [Problem(ann_file, f'cannot be read: {error.strerror}')]
+    if not isinstance(content, dict):
+        return [Problem(ann_file, 'is not in COCO form: its top is not an object')]
+    for key in ('images', 'annotations', 'categories'):
+        if not isinstance(content.get(key), list):
+            return [
+                Problem(
+                    ann_file,
+                    f'is not in COCO form: it has no list {key!r}',
+                    'a COCO JSON has images, annotations and categories',
+                )
+            ]
+    annotations[ann_file] = content
+    return []
+
+
+def check_coco(
+    content: dict[str, list],
+    name: str,
+    classes: Sequence[str] | None = None,
+    masks: bool = False,
+    test: bool = False,
+) -> list[Problem]:
+    """Check the entries of an annotation file in COCO's form.
+
+    Args:
+        content: The parsed file.
+        name: The file's name, for the messages.
+        classes: The class names that the config asks for.
+        masks: Whether objects need a ``segmentation``.
+        test: Whether it is evaluated on; the evaluator needs ``area`` and ``iscrowd``.
+
+    Returns:
+        What is wrong, one problem for each kind of fault with examples.
+    """
+    faults: dict[str, list[str]] = {}
+
+    def fault(kind: str, entry: Any) -> None:
+        faults.setdefault(kind, []).append(str(entry))
+
+    sizes: dict[Any, tuple[float, float]] = {}
+    for i, image in enumerate(content['images']):
+        lacks = _lacks(image, ('id', 'file_name', 'width', 'height'))
+        if lacks:
+            fault(f'images without {lacks}', f'images[{i}]')
+        elif not (_is_number(image['width']) and _is_number(image['height'])):
+            fault('images whose width or height is no number', f'images[{i}]')
+        elif image['id'] in sizes:
+            fault('images with an id that another has', f'id {image["id"]}')
+        else:
+            sizes[image['id']] = (image['width'], image['height'])
+
+    category_names: dict[Any, str] = {}
+    for i, category in enumerate(content['categories']):
+        lacks = _lacks(category, ('id', 'name'))
+        if lacks:
+            fault(f'categories without {lacks}', f'categories[{i}]')
+        elif category['id'] in category_names:
+            fault('categories with an id that another has', f'id {category["id"]}')
+        else:
+            category_names[category['id']] = category['name']
+
+    needed = ('id', 'image_id', 'category_id', 'bbox', 'area')
+    needed += ('iscrowd',) if test else ()
+    seen: set = set()
+    outside: list[str] = []
+    for i, entry in enumerate(content['annotations']):
+        lacks = _lacks(entry, needed)
+        if lacks:
+            fault(f'annotations without {lacks}', f'annotations[{i}]')
+            continue
+        label = f'id {entry["id"]}'
+        if entry['id'] in seen:
+            fault('annotations with an id that another has', label)
+        seen.add(entry['id'])
+        if entry['category_id'] not in category_names:
+            fault(
+                'annotations of a category that is not listed',
+                f'{label} (category_id {entry["category_id"]})',
+            )
+        box = entry['bbox']
+        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+            fault('annotations whose bbox is not four numbers', label)
+            continue
+        if masks and not entry.get('segmentation'):
+            fault('annotations without a segmentation, which masks need', label)
+        size = sizes.get(entry['image_id'])
+        if size is None:
+            fault(
+                'annotations of a picture that is not listed',
+                f'{label} (image_id {entry["image_id"]})',
+            )
+            continue
+        inside = min(box[0] + box[2], size[0]) > max(box[0], 0)
+        inside &= min(box[1] + box[3], size[1]) > max(box[1], 0)
+        if not inside or box[2] < 1 or box[3] < 1:
+            outside.append(label)
+
+    problems = [
+        Problem(name, f'{len(entries)} {kind}: {examples(entries)}')
+        for kind, entries in faults.items()
+    ]
+    if not content['images']:
+        problems.append(Problem(name, 'lists no pictures'))
+    elif not content['annotations'] and not test:
+        problems.append(Problem(name, 'has no annotations: there is nothing to learn'))
+    if outside:
+        what = f'{len(outside)} boxes of no area in the picture: {examples(outside)}'
+        problems.append(Problem(name, what, 'they are left out', fatal=False))
+    return problems + check_class_names(classes, list(category_names.values()), name)
+
+
+def check_class_names(
+    classes: Sequence[str] | None, known: Sequence[str], name: str
+) -> list[Problem]:
+    """Check that the classes a config asks for are categories of the annotation file.
+
+    A class that is not there would be dropped in silence, and those behind it would get
+    other labels.
+    """
+    unknown = [cls for cls in classes or () if cls not in known]
+    if not unknown:
+        return []
+    hints = ''.join(
+        f' ({cls}{near(cls, known, 1)})' for cls in unknown[:3] if near(cls, known, 1)
+    )
+    return [
+        Problem(
+            name,
+            f'has no category {examples(unknown)}{hints}; it has '
+            f'{examples(list(known), 10)}',
+            'set metainfo=dict(classes=(...)) of the data sets to its categories, and '
+            'num_classes of the heads to their number',
+        )
+    ]
+
+
+def _lacks(entry: Any, keys: Sequence[str]) -> str:
+    """The keys that an entry lacks, as words; empty if none."""
+    if not isinstance(entry, dict):
+        return 'any field (not an object)'
+    return ' and '.join(key for key in keys if key not in entry)
+
+
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
+
+
+def _check_coco_dataset(
+    dataset: Any, path: str, annotations: dict[str, Any]
+) -> tuple[list[Problem], list[str]]:
+    ann_file = dataset.ann_file
+    problems = load_coco(ann_file, f'{path}.ann_file', annotations)
+    if problems:
+        return problems, []
+    content = annotations[ann_file]
+    classes = dataset.metainfo.get('classes')
+    problems = check_coco(content, ann_file, classes, test=dataset.test_mode)
+    folder = dataset.data_prefix.get('img', '')
+    pictures = [
+        os.path.join(folder, image['file_name'])
+        for image in content['images']
+        if not _lacks(image, ('file_name',))
+    ]
+    return problems, pictures
+
+
+def _check_segmentation_dataset(
+    dataset: Any, path: str
+) -> tuple[list[Problem], list[str]]:
+    folder = dataset.data_prefix.get('img_path') or ''
+    maps = dataset.data_prefix.get('seg_map_path')
+    suffix = dataset.img_suffix
+    if dataset.ann_file and os.path.isfile(dataset.ann_file):
+        with open(dataset.ann_file, encoding='utf-8') as file:
+            stems = [line.strip() for line in file if line.strip()]
+        pictures = [os.path.join(folder, stem + suffix) for stem in stems]
+    elif dataset.ann_file and not os.path.isdir(dataset.ann_file):
+        return [missing_file(dataset.ann_file, f'{path}.ann_file')], []
+    else:
+        pictures = list_pictures(folder, suffix.lower())
+        stems = [os.path.relpath(name, folder)[: -len(suffix)] for name in pictures]
+    if not pictures:
+        return [Problem(folder, f'holds no picture that ends in {suffix}')], []
+    if maps is not None:
+        pictures += [
+            os.path.join(maps, stem + dataset.seg_map_suffix) for stem in stems
+        ]
+    return [], pictures
+
+
+def _check_classification_dataset(
+    dataset: Any, path: str
+) -> tuple[list[Problem], list[str]]:
+    folder = dataset.img_prefix or ''
+    classes = dataset.CLASSES
+    if dataset.ann_file:
+        if not os.path.isfile(dataset.ann_file):
+            return [missing_file(dataset.ann_file, f'{path}.ann_file')], []
+        return _check_label_list(dataset.ann_file, folder, classes, dataset.with_label)
+    if not dataset.with_label:
+        return [], list_pictures(folder, dataset.extensions)
+    folders = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    if not folders:
+        return [
+            Problem(folder, 'holds no class folders', 'one folder for each class')
+        ], []
+    if classes is not None and len(classes) != len(folders):
+        return [
+            Problem(
+                folder,
+                f'holds {len(folders)} class folders, the config names {len(classes)} '
+                'classes',
+                'set metainfo=dict(classes=(...)) of the data sets to the folders',
+            )
+        ], []
+    problems, pictures = [], []
+    for name in folders:
+        members = list_pictures(os.path.join(folder, name), dataset.extensions)
+        if not members:
+            problems.append(
+                Problem(os.path.join(folder, name), 'holds no picture', fatal=False)
+            )
+        pictures += members
+    if not pictures:
+        problems.append(
+            Problem(folder, f'holds no picture ({", ".join(dataset.extensions)})')
+        )
+    return problems, pictures
+
+
+def _check_label_list(
+    ann_file: str, folder: str, classes: Sequence[str] | None, with_label: bool
+) -> tuple[list[Problem], list[str]]:
+    """Check mmpretrain's list of ``picture label`` lines."""
+    bad, pictures = [], []
+    with open(ann_file, encoding='utf-8') as file:
+        for number, line in enumerate(file, 1):
+            name, _, label = line.strip().rpartition(' ')
+            if not with_label:
+                name, label = line.strip(), '0'
+            is_label = label.isdigit() and (
+                classes is None or int(label) < len(classes)
+            )
+            if not (name and is_label):
+                bad.append(f'line {number} ({line.strip()[:60]!r})')
+            else:
+                pictures.append(os.path.join(folder, name))
+    problems = []
+    if bad:
+        limit = f' below {len(classes)}' if classes is not None else ''
+        problems.append(
+            Problem(
+                ann_file,
+                f'{len(bad)} lines are not `picture label` with a label{limit}: '
+                f'{examples(bad)}',
+            )
+        )
+    if not pictures and not bad:
+        problems.append(Problem(ann_file, 'is empty'))
+    return problems, pictures
+
+
+def picture_problems(report: PictureReport, path: str) -> list[Problem]:
+    """Put what was found about pictures in words."""
+    problems = []
+    if report.missing:
+        problems.append(
+            Problem(
+                path,
+                f'{len(report.missing)} of {report.total} pictures are not there: '
+                f'{examples(report.missing)}',
+                'copy them again, or take them out of the annotations',
+            )
+        )
+    if report.broken:
+        listed = [f'{name} {fault}' for name, fault in report.broken.items()]
+        problems.append(
+            Problem(
+                path,
+                f'{len(listed)} of {report.checked} pictures opened are no good: '
+                f'{examples(listed)}',
+                'copy them again, or take them out of the annotations',
+            )
+        )
+    return problems

@@ -1,0 +1,241 @@
+"""Errors for the person at the terminal, and the toolboxes' own put in plain words."""
+
+import difflib
+import inspect
+import os
+import re
+import sys
+import traceback
+import urllib.error
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+
+class UserError(Exception):
+    """Something that the person at the terminal can mend: the tools print it and stop."""
+
+
+def near(name: str, names: Iterable[str], count: int = 3) -> str:
+    """Name what may have been meant.
+
+    Args:
+        name: The name that nothing is known by.
+        names: What is known.
+        count: How many to name at most.
+
+    Returns:
+        ``'; did you mean A or B?'``, or nothing where no name is near.
+    """
+    by_lower = {known.lower(): known for known in names}
+    found = difflib.get_close_matches(name.lower(), by_lower, count, cutoff=0.6)
+    if not found:
+        return ''
+    return f'; did you mean {" or ".join(by_lower[lower] for lower in found)}?'
+
+
+def near_config(path: str) -> str:
+    """Name configs of nearly the name of one that is not there."""
+    folder = Path(path).parent
+    roots = (
+        [folder]
+        if folder.is_dir()
+        else [parent for parent in folder.parents if parent.is_dir()][:1]
+    )
+    names = [str(found) for root in roots for found in root.rglob('*.py')][:5000]
+    by_name = {os.path.basename(name): name for name in names}
+    found = difflib.get_close_matches(os.path.basename(path), by_name, 3, cutoff=0.6)
+    return (
+        f'; did you mean {" or ".join(by_name[name] for name in found)}?'
+        if found
+        else ''
+    )
+
+
+def explain(error: BaseException, cfg: Config | None = None) -> str | None:
+    """Put an error that arose while something was built from a config in plain words.
+
+    Args:
+        error: The error.
+        cfg: The config, to say where in it the cause stands.
+
+    Returns:
+        The words, or None for an error that is not of the person's making as far as can
+        be told: its traceback should be seen.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, urllib.error.URLError | ConnectionError | TimeoutError):
+        return _explain_network(error, cfg)
+    frame = _building_frame(error)
+    if frame is not None:
+        return _explain_build(error, frame, cfg)
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+        return str(error)
+    return None
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        yield frame
+
+
+def _building_frame(error: BaseException) -> FrameType | None:
+    """The innermost mmengine frame that was building something from a dict."""
+    frames = [
+        frame
+        for frame in _frames(error)
+        if frame.f_code.co_name == 'build_from_cfg' and 'cfg' in frame.f_locals
+    ]
+    return frames[-1] if frames else None
+
+
+def _explain_build(error: BaseException, frame: FrameType, cfg: Config | None) -> str:
+    wanted = frame.f_locals['cfg']
+    built = frame.f_locals.get('obj_cls')
+    where = _find(cfg, wanted)
+    unknown = re.match(r"'?(\S+) is not in the (\S+) registry", str(error))
+    if unknown and built is None:
+        known = _registered(frame.f_locals['registry'])
+        return f'{where}unknown type {unknown[1]!r}{near(unknown[1], known)}'
+    if built is None:  # no type at all
+        return f'{where}{_message(error)}'
+    name = getattr(built, '__name__', str(built))
+    text = _message(error)
+    surplus = re.search(r"got an unexpected keyword argument '(\w+)'", text)
+    if surplus:
+        known = _parameters(built)
+        hint = near(surplus[1], known) or f'; it has {", ".join(known)}'
+        return f'{where}{name} has no argument {surplus[1]!r}{hint}'
+    missing = re.search(r'missing \d+ required .*argument.*?: (.+)$', text)
+    if missing:
+        return f'{where}{name} needs the argument {missing[1]}'
+    return f'{where}{name} cannot be built: {text}'
+
+
+def _message(error: BaseException) -> str:
+    """The error's own words; for a bare assertion its line of code."""
+    if isinstance(error, KeyError) and error.args:
+        text = str(error.args[0])
+    else:
+        text = str(error)
+    if text.strip():
+        return text
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f'{type(error).__name__} at `{last.line}` ({last.filename}:{last.lineno})'
+
+
+def _registered(registry: Registry) -> set[str]:
+    """All names of a registry, of its parents and of their other children."""
+    root = registry
+    while root.parent is not None:
+        root = root.parent
+    names = set(root.module_dict)
+    for child in root.children.values():
+        names |= set(child.module_dict)
+    return names
+
+
+def _parameters(cls: Any) -> list[str]:
+    """Arguments that a class takes, those that it hands to its bases included."""
+    if not inspect.isclass(cls):
+        return list(inspect.signature(cls).parameters)
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if '__init__' not in vars(base) or base is object:
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names.update(
+            {
+                p.name: None
+                for p in parameters
+                if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            }
+        )
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    names.pop('self', None)
+    return list(names)
+
+
+def _find(cfg: Config | None, wanted: Any) -> str:
+    """Where in the config a dict stands, as ``'model.backbone: '``."""
+    if cfg is None or not isinstance(wanted, dict):
+        return ''
+
+    def same(node: dict) -> bool:
+        if node.get('type') != wanted.get('type'):
+            return False
+        # What is built may have got further arguments on its way.
+        return all(key in wanted and wanted[key] == node[key] for key in node)
+
+    for path, node in walk(cfg._cfg_dict):
+        try:
+            if isinstance(node, dict) and node is not cfg._cfg_dict and same(node):
+                return f'{path}: '
+        except (ValueError, RuntimeError):  # arrays and tensors compare elementwise
+            continue
+    return ''
+
+
+def walk(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    """Visit a config's dicts and lists with their dotted paths, outer ones first."""
+    yield path, node
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from walk(value, f'{path}.{key}' if path else str(key))
+    elif isinstance(node, list | tuple):
+        for i, value in enumerate(node):
+            yield from walk(value, f'{path}[{i}]')
+
+
+def _explain_network(error: BaseException, cfg: Config | None) -> str:
+    reason = getattr(error, 'reason', None) or error
+    lines = [f'the network cannot be reached, or refuses: {reason}']
+    for path, node in walk(cfg._cfg_dict if cfg is not None else {}):
+        checkpoint = node.get('checkpoint') if isinstance(node, dict) else None
+        if isinstance(checkpoint, str) and '://' in checkpoint:
+            lines.append(offline_advice(path, checkpoint))
+    return '\n'.join(lines)
+
+
+def offline_advice(path: str, url: str) -> str:
+    """Say how to go on without a network.
+
+    Args:
+        path: Where in the config the weights are asked for (``model.backbone.init_cfg``).
+        url: From where.
+    """
+    return (
+        f'{path} asks for {url}. Without a network: fetch that file on another machine '
+        f'and pass --cfg-options {path}.checkpoint=PATH_OF_THE_FILE; or '
+        + from_scratch(path)
+    )
+
+
+def from_scratch(path: str) -> str:
+    """Say how to train without the weights that ``path`` asks for."""
+    return (
+        f'train from scratch with --cfg-options {path}=None '
+        'model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
+    )
+
+
+def run_door(main: Any) -> None:
+    """Run a tool's ``main``: a :class:`UserError` ends it with one message and status 1.
+
+    Args:
+        main: The function to call; what it returns is dropped.
+    """
+    try:
+        main()
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print('interrupted; --resume goes on from the last checkpoint', file=sys.stderr)
+        sys.exit(130)

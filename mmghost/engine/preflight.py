@@ -1,0 +1,301 @@
+"""Is everything there that a training needs? Told before it starts, as data.
+
+Every check returns a list of :class:`Problem`; :func:`preflight` runs those that a
+config asks for. The doors run it before they build anything, :class:`PreflightHook` does
+so under the toolboxes' own tools.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, DefaultScope
+
+from .checkpoints import examples
+from .data_checks import (
+    Problem,
+    check_dataset,
+    load_coco,
+    missing_file,
+    near_file,
+    picture_problems,
+)
+from .errors import UserError, explain, from_scratch, near, walk
+from .pictures import check_pictures
+from .toolbox import toolbox_of, type_name
+
+# What a runner reads of a config. Other names at the top are variables of the config, but
+# one that nearly is one of these would be ignored in silence.
+# fmt: off
+RUNNER_KEYS = (
+    'model', 'work_dir', 'train_dataloader', 'val_dataloader', 'test_dataloader',
+    'train_cfg', 'val_cfg', 'test_cfg', 'auto_scale_lr', 'optim_wrapper',
+    'param_scheduler', 'val_evaluator', 'test_evaluator', 'default_hooks',
+    'custom_hooks', 'data_preprocessor', 'load_from', 'resume', 'launcher', 'env_cfg',
+    'log_processor', 'log_level', 'visualizer', 'default_scope', 'randomness',
+    'experiment_name', 'custom_imports', 'tta_model', 'tta_pipeline',
+)
+HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head', 'head')
+# fmt: on
+
+
+def preflight(
+    cfg: Config,
+    loaders: Sequence[str] = ('train', 'val'),
+    picture_seconds: float = 30.0,
+) -> list[Problem]:
+    """Run every check that a config asks for.
+
+    Args:
+        cfg: The config, all options merged.
+        loaders: Which data are needed: ``'train'``, ``'val'``, ``'test'``.
+        picture_seconds: Time for opening pictures, over all of them.
+
+    Returns:
+        What was found, each thing once.
+
+    Raises:
+        UserError: If a data set cannot be built from the config.
+    """
+    problems = check_keys(cfg)
+    if 'train' in loaders:
+        problems += check_weights(cfg)
+    annotations: dict[str, Any] = {}
+    for loader in loaders:
+        for path, dataset in build_datasets(cfg, f'{loader}_dataloader'):
+            found, pictures = check_dataset(dataset, path, annotations)
+            problems += found
+            if loader == 'train':
+                problems += check_num_classes(cfg, dataset)
+            if pictures and not any(problem.fatal for problem in found):
+                start = time.monotonic()
+                report = check_pictures(pictures, picture_seconds)
+                picture_seconds = max(0.0, picture_seconds - report.seconds)
+                problems += picture_problems(report, path)
+                print_log(
+                    f'preflight: {path}: {report.total} pictures named, '
+                    f'{report.checked} opened in {time.monotonic() - start:.1f} s',
+                    'current',
+                )
+        problems += check_evaluator(cfg, loader, annotations)
+    return list(dict.fromkeys(problems))
+
+
+def raise_if_fatal(problems: Iterable[Problem]) -> None:
+    """Log the problems that can be lived with, and raise for the others.
+
+    Raises:
+        UserError: Naming every fatal problem.
+    """
+    problems = list(problems)
+    for problem in problems:
+        if not problem.fatal:
+            print_log(f'preflight: {problem}', 'current', level=30)
+    fatal = [problem for problem in problems if problem.fatal]
+    if len(fatal) == 1:
+        raise UserError(str(fatal[0]))
+    if fatal:
+        listed = '\n'.join(f'  {problem}' for problem in fatal[:20])
+        more = f'\n  and {len(fatal) - 20} more' if len(fatal) > 20 else ''
+        raise UserError(f'{len(fatal)} things to mend first:\n{listed}{more}')
+
+
+def check_keys(cfg: Config) -> list[Problem]:
+    """Find names at the top of a config that nearly are names that a runner reads."""
+    problems = []
+    for key in cfg:
+        if key in RUNNER_KEYS or not isinstance(cfg.get(key), dict | list):
+            continue
+        hint = near(key, RUNNER_KEYS, count=1)
+        meant = hint[len('; did you mean ') : -1]
+        # One letter wrong, missing or too many; `val_dataset` is a variable.
+        if hint and _one_edit(key, meant):
+            problems.append(Problem(key, f'nothing in the config is called so{hint}'))
+    return problems
+
+
+def _one_edit(a: str, b: str) -> bool:
+    """Whether two words differ by one letter, or by two neighbours in wrong order."""
+    if abs(len(a) - len(b)) > 1 or a == b:
+        return False
+    i = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    if len(a) == len(b):
+        return a[i + 1 :] == b[i + 1 :] or (
+            a[i : i + 2] == b[i : i + 2][::-1] and a[i + 2 :] == b[i + 2 :]
+        )
+    shorter, longer = sorted((a, b), key=len)
+    return shorter[i:] == longer[i + 1 :]
+
+
+def check_weights(cfg: Config) -> list[Problem]:
+    """Check that the weight files that the model starts from are there.
+
+    Frozen layers and kept batch norm statistics without weights are told, too: they
+    would stay as random as they are.
+    """
+    problems = []
+    for path, node in walk(cfg.model, 'model'):
+        if not isinstance(node, dict):
+            continue
+        name = node.get('checkpoint')
+        is_path = isinstance(name, str) and '://' not in name
+        if type_name(node.get('type') or '') != 'Pretrained' or not is_path:
+            continue
+        if not os.path.isfile(name):
+            problems.append(
+                Problem(
+                    f'{path}.checkpoint',
+                    f'there is no file {name}{near_file(name)}',
+                    f'pass --cfg-options {path}.checkpoint=PATH; or '
+                    + from_scratch(path),
+                )
+            )
+    backbone = cfg.model.get('backbone')
+    started = cfg.get('load_from') or cfg.get('resume')
+    if isinstance(backbone, dict) and 'init_cfg' in backbone and not started:
+        frozen = backbone.get('frozen_stages', -1)
+        if not backbone['init_cfg'] and (frozen > -1 or backbone.get('norm_eval')):
+            problems.append(
+                Problem(
+                    'model.backbone',
+                    f'starts from random, with frozen_stages={frozen} and '
+                    f'norm_eval={backbone.get("norm_eval", False)}: what is frozen '
+                    'stays random',
+                    'add --cfg-options model.backbone.frozen_stages=-1 '
+                    'model.backbone.norm_eval=False',
+                    fatal=False,
+                )
+            )
+    return problems
+
+
+def build_datasets(cfg: Config, loader: str) -> list[tuple[str, BaseDataset]]:
+    """Build the data sets of a loader without reading their data.
+
+    Args:
+        cfg: The config.
+        loader: ``'train_dataloader'`` and so on.
+
+    Returns:
+        The data sets, out of all wrappers, with their place in the config. Kinds that
+        are not of mmengine's BaseDataset are left out.
+
+    Raises:
+        UserError: If one cannot be built.
+    """
+    if not isinstance(cfg.get(loader), dict):
+        return []
+    scope = cfg.get('default_scope') or toolbox_of(cfg).scope
+    built = []
+    with DefaultScope.overwrite_default_scope(scope):
+        for path, node in _leaves(cfg[loader].get('dataset'), f'{loader}.dataset'):
+            try:
+                kind = node.get('type')
+                cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+                if cls is None or (
+                    isinstance(cls, type) and issubclass(cls, BaseDataset)
+                ):
+                    # An unknown type is left to fail here, in mmengine's own words.
+                    dataset = DATASETS.build(
+                        {**node, 'lazy_init': True, 'pipeline': []}
+                    )
+                    built.append((path, dataset))
+            except Exception as error:
+                words = explain(error, cfg)
+                if words is None:
+                    raise
+                words = words if path in words else f'{path}: {words}'
+                raise UserError(words) from error
+    return built
+
+
+def _leaves(node: Any, path: str) -> list[tuple[str, dict]]:
+    """The data sets inside wrappers such as RepeatDataset and ConcatDataset."""
+    if not isinstance(node, dict):
+        return []
+    if isinstance(node.get('dataset'), dict):
+        return _leaves(node['dataset'], f'{path}.dataset')
+    if isinstance(node.get('datasets'), list | tuple):
+        return [
+            leaf
+            for i, part in enumerate(node['datasets'])
+            for leaf in _leaves(part, f'{path}.datasets[{i}]')
+        ]
+    return [(path, node)]
+
+
+def check_num_classes(cfg: Config, dataset: BaseDataset) -> list[Problem]:
+    """Check that the heads predict as many classes as the data have."""
+    classes = dataset.metainfo.get('classes')
+    if classes is None or type_name(cfg.model.get('type') or '') == 'RPN':
+        return []
+    problems = []
+    for path, node in walk(cfg.model, 'model'):
+        parent = path.split('.')[-1].split('[')[0]
+        if parent not in HEADS or not isinstance(node, dict):
+            continue
+        count = node.get('num_classes')
+        if count is not None and count != len(classes):
+            problems.append(
+                Problem(
+                    f'{path}.num_classes',
+                    f'is {count}, the data set has {len(classes)} classes '
+                    f'({examples(list(classes))})',
+                    f'--cfg-options {path}.num_classes={len(classes)}',
+                )
+            )
+    return problems
+
+
+def check_evaluator(
+    cfg: Config, loader: str, annotations: dict[str, Any]
+) -> list[Problem]:
+    """Check that COCO's evaluator reads the pictures that the loader gives it.
+
+    Otherwise it fails after the first epoch.
+    """
+    evaluators = cfg.get(f'{loader}_evaluator') or []
+    if isinstance(evaluators, dict):
+        evaluators = [evaluators]
+    problems = []
+    for i, evaluator in enumerate(evaluators):
+        ann_file = evaluator.get('ann_file')
+        if not isinstance(ann_file, str) or '://' in ann_file:
+            continue
+        where = f'{loader}_evaluator' + (f'[{i}]' if len(evaluators) > 1 else '')
+        if not os.path.isfile(ann_file):
+            problems.append(missing_file(ann_file, f'{where}.ann_file'))
+            continue
+        datasets = [
+            dataset.ann_file
+            for _, dataset in build_datasets(cfg, f'{loader}_dataloader')
+            if dataset.ann_file in annotations
+        ]
+        same = any(os.path.samefile(ann_file, other) for other in datasets)
+        if same or not datasets:
+            continue
+        found = load_coco(ann_file, f'{where}.ann_file', annotations)
+        problems += found
+        if found:
+            continue
+        known = {image.get('id') for image in annotations[ann_file]['images']}
+        given = [
+            image.get('id')
+            for other in datasets
+            for image in annotations[other]['images']
+        ]
+        foreign = [str(image_id) for image_id in given if image_id not in known]
+        if foreign:
+            problems.append(
+                Problem(
+                    f'{where}.ann_file',
+                    f'{ann_file} lacks pictures of {loader}_dataloader: '
+                    f'id {examples(foreign)}',
+                    f'evaluate on the file that is loaded, {datasets[0]}',
+                )
+            )
+    return problems

@@ -1,0 +1,98 @@
+"""The preflight check as a hook, so that it works under the toolboxes' own tools."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+
+from ..registry import HOOKS, register
+from .checkpoints import check_fit, set_aside
+from .errors import UserError
+from .preflight import preflight, raise_if_fatal
+
+
+@register(HOOKS)
+class PreflightHook(Hook):
+    """Stop before the first iteration where data or checkpoint do not fit.
+
+    The runtime bases of all configs have it. mmengine itself reads a checkpoint of
+    another width with a warning and goes on from random weights, and OpenCV reads a
+    truncated picture as a grey one.
+
+    Args:
+        data: Whether to check the data. The doors do so earlier and switch it off.
+        picture_seconds: Time for opening pictures; all are looked up by name anyway.
+        strict: Whether a checkpoint to test or to resume must have every tensor.
+        keep_earlier: Whether a training that begins anew moves the checkpoints that it
+            finds in its folder aside instead of writing over them.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(
+        self,
+        data: bool = True,
+        picture_seconds: float = 30.0,
+        strict: bool = True,
+        keep_earlier: bool = False,
+    ) -> None:
+        self.data = data
+        self.picture_seconds = picture_seconds
+        self.strict = strict
+        self.keep_earlier = keep_earlier
+        self.started = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Check the data of the loops that are about to run.
+
+        Raises:
+            UserError: If something must be mended first.
+        """
+        if not self.data or not is_main_process():
+            return
+        loaders = [
+            name
+            for name in ('train', 'val', 'test')
+            if isinstance(getattr(runner, f'_{name}_loop'), BaseLoop)
+        ]
+        raise_if_fatal(preflight(runner.cfg, loaders, self.picture_seconds))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Check that a checkpoint belongs to the model.
+
+        Raises:
+            UserError: If it does not, or if it cannot be resumed from.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if isinstance(model, BaseTTAModel):
+            model = model.module
+        name = str(runner._load_from)
+        training = isinstance(runner._train_loop, BaseLoop)
+        if training and runner._resume:
+            lacks = [key for key in ('meta', 'message_hub') if key not in checkpoint]
+            if lacks:
+                raise UserError(
+                    f'checkpoint {name} holds weights, but no state of a training '
+                    f'({", ".join(lacks)} missing): start a new one from it with '
+                    f'--cfg-options load_from={name}'
+                )
+        check_fit(
+            model,
+            checkpoint,
+            name,
+            strict=self.strict and (runner._resume or not training),
+        )
+
+    def before_train(self, runner: Runner) -> None:
+        """Move the checkpoints of an earlier training aside where that is wanted."""
+        self.started = True
+        if self.keep_earlier and not runner._resume and is_main_process():
+            folder = set_aside(Path(runner.work_dir))
+            if folder is not None:
+                runner.logger.info(
+                    f'{runner.work_dir} had checkpoints of an earlier training: they '
+                    f'are in {folder} now (--resume would have gone on from them)'
+                )

@@ -1,0 +1,71 @@
+"""Which toolbox a config is for, and what the doors must know about the three."""
+
+import importlib.util
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from .errors import UserError
+
+
+class Toolbox(NamedTuple):
+    """A toolbox that configs are written for.
+
+    Args:
+        scope: Its name in ``default_scope``, and that of its package.
+        task: What its models do.
+        distributions: What to install, of the onedl stack and of OpenMMLab's own.
+    """
+
+    scope: str
+    task: str
+    distributions: tuple[str, str]
+
+
+# fmt: off
+TOOLBOXES = {
+    box.scope: box
+    for box in (
+        Toolbox('mmdet', 'detection', ('onedl-mmdetection', 'mmdet')),
+        Toolbox('mmseg', 'segmentation', ('onedl-mmsegmentation', 'mmsegmentation')),
+        Toolbox('mmpretrain', 'classification', ('onedl-mmpretrain', 'mmpretrain')),
+    )
+}
+# fmt: on
+
+
+def type_name(kind: Any) -> str:
+    """The bare name of a config's ``type``: of a string, a scoped one or a class."""
+    return kind.rsplit('.', 1)[-1] if isinstance(kind, str) else kind.__name__
+
+
+def toolbox_of(cfg: Config) -> Toolbox:
+    """Tell which toolbox a config is for.
+
+    Args:
+        cfg: The config. Its ``default_scope`` decides; a config in OpenMMLab's new
+            style, which has none, is known by the package of its model.
+
+    Returns:
+        The toolbox.
+
+    Raises:
+        UserError: If it is none of the three, or not installed.
+    """
+    scope = cfg.get('default_scope')
+    if scope is None:
+        kind = cfg.get('model', {}).get('type', '')
+        scope = (kind if isinstance(kind, str) else kind.__module__).split('.')[0]
+    if scope not in TOOLBOXES:
+        raise UserError(
+            f'default_scope = {cfg.get("default_scope")!r} in {cfg.filename}; these tools '
+            f'serve configs of {", ".join(TOOLBOXES)}'
+        )
+    box = TOOLBOXES[scope]
+    if importlib.util.find_spec(scope) is None:
+        raise UserError(
+            f'{cfg.filename} is a config of {scope}, which is not installed: '
+            f'pip install {box.distributions[0]} (beside onedl-mmcv) or '
+            f'pip install {box.distributions[1]} (beside mmcv or mmcv-lite)'
+        )
+    return box

@@ -1,0 +1,114 @@
+r"""Evaluate a detector, a segmentor or a classifier.
+
+Examples:
+    python tools/test.py configs/retinanet_ghostnetv2_coco.py \
+        work_dirs/retinanet_ghostnetv2_coco/epoch_12.pth
+    python tools/test.py CONFIG CHECKPOINT --show-dir pictures  # in WORK_DIR/TIME/pictures
+    python tools/test.py CONFIG CHECKPOINT --tta
+    python tools/test.py CONFIG CHECKPOINT --out predictions.pkl
+    bash tools/dist_test.sh CONFIG CHECKPOINT 8                # 8 GPUs of one machine
+"""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.engine.errors import run_door
+from mmghost.engine.launch import load_config, prepare_test, run_test
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='a config of mmdet, mmseg or mmpretrain')
+    parser.add_argument('checkpoint', help='the weights: a file or a URL')
+    parser.add_argument(
+        '--work-dir',
+        help='for the metrics; default: the work_dir of the config, or '
+        'work_dirs/NAME_OF_THE_CONFIG',
+    )
+    parser.add_argument(
+        '--out',
+        help='keep the predictions: a .pkl file (detection, classification), or a '
+        "folder of label maps in the form of the benchmark's server (segmentation)",
+    )
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='classification: what goes into --out; default: the predictions',
+    )
+    parser.add_argument('--show', action='store_true', help='show the predictions')
+    parser.add_argument(
+        '--show-dir',
+        help='keep pictures of the predictions; a folder below WORK_DIR/TIME for '
+        'detection',
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='how long --show waits, in s'
+    )
+    parser.add_argument(
+        '--interval', type=int, default=1, help='show or keep every how many pictures'
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="test-time augmentation: the config's tta_pipeline and tta_model, or "
+        'flips (detection, classification)',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision; needs a GPU'
+    )
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='mmpretrain: do not page-lock the memory of the data loader',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. test_dataloader.batch_size=8',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes; dist_test.sh and slurm_test.sh set it',
+    )
+    # Older launchers pass the rank as an argument, torchrun as a variable.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    """Evaluate as the command line says."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    prepare_test(
+        cfg,
+        args.checkpoint,
+        out=args.out,
+        out_item=args.out_item,
+        show=args.show,
+        show_dir=args.show_dir,
+        wait_time=args.wait_time,
+        interval=args.interval,
+        tta=args.tta,
+        amp=args.amp,
+        no_pin_memory=args.no_pin_memory,
+        launcher=args.launcher,
+    )
+    run_test(cfg, args.out, args.out_item)
+
+
+if __name__ == '__main__':
+    run_door(main)

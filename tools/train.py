@@ -1,0 +1,104 @@
+r"""Train a detector, a segmentor or a classifier from its config.
+
+Examples:
+    python tools/train.py configs/retinanet_ghostnetv2_coco.py
+    python tools/train.py CONFIG --work-dir work_dirs/second --auto-scale-lr
+    python tools/train.py CONFIG --resume                    # go on where it stopped
+    python tools/train.py CONFIG --cfg-options train_cfg.max_epochs=3 \
+        model.backbone.init_cfg.checkpoint=ck_ghostnetv2_10.pth.tar
+    bash tools/dist_train.sh CONFIG 8                        # 8 GPUs of one machine
+"""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.engine.errors import run_door
+from mmghost.engine.launch import load_config, prepare_train, run_train
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='a config of mmdet, mmseg or mmpretrain')
+    parser.add_argument(
+        '--work-dir',
+        help='for logs and checkpoints; default: the work_dir of the config, or '
+        'work_dirs/NAME_OF_THE_CONFIG',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CKPT',
+        help='go on from this checkpoint; without a path, from the last whole one in '
+        'the work dir',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision; needs a GPU'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale lr by the batch size over all GPUs, relative to the one that the '
+        "config's lr is for (auto_scale_lr.base_batch_size)",
+    )
+    parser.add_argument(
+        '--no-validate', action='store_true', help='do not evaluate during training'
+    )
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='mmpretrain: do not page-lock the memory of the data loaders',
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='mmpretrain: end the workers of the data loaders after every epoch',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. train_cfg.max_epochs=3 '
+        'model.backbone.init_cfg=None "img_scale=[(320,320),(416,416)]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes; dist_train.sh and slurm_train.sh set it',
+    )
+    # Older launchers pass the rank as an argument, torchrun as a variable.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    """Train as the command line says."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    prepare_train(
+        cfg,
+        resume=args.resume,
+        amp=args.amp,
+        auto_scale_lr=args.auto_scale_lr,
+        no_validate=args.no_validate,
+        no_pin_memory=args.no_pin_memory,
+        no_persistent_workers=args.no_persistent_workers,
+        launcher=args.launcher,
+    )
+    run_train(cfg)
+
+
+if __name__ == '__main__':
+    run_door(main)
