@@ -43,11 +43,18 @@ assert found == pathlib.Path(sys.argv[1]) / 'mmghost', 'mmghost is that of %s' %
 assert (found / '.mim' / 'configs').is_dir(), 'there are no configs in %s/.mim' % found
 """
 
-SHOWN = re.compile(r'Downloading|Installing collected|ERROR|error:')
-NO_NETWORK = re.compile(
-    'connection|name resolution|unreachable|timed out|max retries|getaddrinfo',
-    re.IGNORECASE,
-)
+SHOWN = re.compile('Downloading|Installing collected')
+# What pip says when it fails -> what that means and what to do.
+REASONS = {
+    'No space left on device|Errno 28|Disk quota exceeded': (
+        'the disk is full. Make room, or choose another disk with VENV=PATH.'
+    ),
+    'onnection broken|onnection refused|name resolution|unreachable|[Tt]imed out|'
+    'Max retries|getaddrinfo|ProxyError|SSLError': (
+        'the package index cannot be reached. Check the network and the settings of '
+        'pip (`pip config list`); docs/installation.md says how to do without.'
+    ),
+}
 
 
 class BuildError(Exception):
@@ -135,20 +142,20 @@ class Environment:
         Raises:
             BuildError: If the folder holds anything else, or another stack.
         """
-        if self.folder.is_dir():
-            own = {STATE, LOCK, LOG}
-            names = {path.name for path in self.folder.iterdir()}
-            if STATE not in names and names - own:
-                raise BuildError(
-                    f'{self.folder} exists and was not made by `make env`. Remove it, '
-                    'or choose another folder with VENV=PATH.'
-                )
-            stack = self.read_state().get('stack', self.stack)
-            if stack != self.stack:
-                raise BuildError(
-                    f'{self.folder} holds the stack {stack}. Choose another folder for '
-                    f'{self.stack} with VENV=PATH: the two overwrite each other.'
-                )
+        if not self.folder.exists():
+            return
+        names = [p.name for p in self.folder.iterdir()] if self.folder.is_dir() else ''
+        if STATE not in names and names not in ([], [LOCK]):
+            raise BuildError(
+                f'{self.folder} exists and was not made by `make env`. Remove it, '
+                'or choose another folder with VENV=PATH.'
+            )
+        stack = self.read_state().get('stack', self.stack)
+        if stack != self.stack:
+            raise BuildError(
+                f'{self.folder} holds the stack {stack}. Choose another folder for '
+                f'{self.stack} with VENV=PATH: the two overwrite each other.'
+            )
 
     @contextlib.contextmanager
     def locked(self):
@@ -321,19 +328,14 @@ def shorten(line: str) -> str:
 
 def explain(lines: list[str], log: Path) -> str:
     """Turn the output of a failed command into a message for the person who waits."""
-    text = ''.join(lines)
-    if 'No space left on device' in text or 'Errno 28' in text:
-        why = 'the disk is full. Make room, or choose another disk with VENV=PATH.'
-    elif NO_NETWORK.search(text):
-        why = (
-            'the package index cannot be reached. Check the network and the settings '
-            'of pip (`pip config list`); docs/installation.md says how to install '
-            'without a network.'
-        )
-    else:
-        why = 'a command failed.'
-    tail = ''.join('  ' + line for line in lines[-4:])
-    return f'{why}\n{tail.rstrip()}\nAll of it is in {log}.'
+    reason = 'a command failed.'
+    told = [line for line in lines if 'ERROR' in line] or lines[-3:]
+    for sign, meaning in REASONS.items():
+        signs = [line for line in lines if re.search(sign, line)]
+        if signs:
+            reason, told = meaning, signs[-1:]
+            break
+    return f'{reason}\n  {"  ".join(told).rstrip()}\nAll of it is in {log}.'
 
 
 def project() -> str:
