@@ -4,13 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, some of them start trainings of their own: more threads than
+# cores would only make them wait. The variable is for those, and must come before torch.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
+
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
 REALDATA = Path(os.environ.get('MMGHOST_REALDATA', ROOT.parent / 'shared' / 'data'))
-
-# Workers run side by side; more threads than cores would only make them wait.
-torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
