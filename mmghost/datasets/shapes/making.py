@@ -4,8 +4,10 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -125,7 +127,8 @@ def make_shapes(
     found.begin(plan)
     jobs = list(plan.jobs())
     scenes = {split: [] for split in SPLITS}
-    for job, scene in zip(jobs, _write_pictures(out, plan, jobs, workers, progress)):
+    entries = _write_pictures(out, plan, jobs, workers, progress)
+    for scene, job in zip(entries, jobs):
         if scene is not None:
             scenes[job.split].append(scene)
     write_lists(out, plan, scenes)
@@ -146,18 +149,27 @@ def _write_pictures(
     if workers == 1:
         yield from show(map(function, jobs))
         return
-    # Processes are spawned, because OpenMP and OpenCV may hang in forked ones. Ctrl-C
-    # reaches all of them, but only this one has to answer it.
-    pool = ProcessPoolExecutor(
-        workers,
-        multiprocessing.get_context('spawn'),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    )
+    # Processes are spawned, because OpenMP and OpenCV may hang in forked ones.
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'))
     try:
-        yield from show(pool.map(function, jobs, chunksize=16))
+        with _interrupts_ignored():  # it is this process that answers Ctrl-C
+            entries = pool.map(function, jobs, chunksize=16)
+        yield from show(entries)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, here for a moment and for good in processes that start meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set what a signal does
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass
