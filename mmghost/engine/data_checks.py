@@ -125,7 +125,8 @@ def load_coco(ann_file: str, where: str, annotations: dict[str, Any]) -> list[Pr
             content = json.load(file)
     except json.JSONDecodeError as error:
         size = os.path.getsize(ann_file)
-        cut = 'cut short' if error.pos >= size - 1 else 'no valid JSON'
+        ended = error.doc.rstrip().endswith(('}', ']'))
+        cut = 'no valid JSON' if ended else 'cut short'
         return [
             Problem(
                 ann_file,

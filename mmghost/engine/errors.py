@@ -31,11 +31,20 @@ def near(name: str, names: Iterable[str], count: int = 3) -> str:
     Returns:
         ``'; did you mean A or B?'``, or nothing where no name is near.
     """
-    by_lower = {known.lower(): known for known in names}
-    found = difflib.get_close_matches(name.lower(), by_lower, count, cutoff=0.6)
-    if not found:
-        return ''
-    return f'; did you mean {" or ".join(by_lower[lower] for lower in found)}?'
+    wanted = name.lower()
+    scored = []
+    for known in names:
+        score = difflib.SequenceMatcher(None, wanted, known.lower()).ratio()
+        if score >= 0.6:
+            scored.append((-score, -same_start(wanted, known.lower()), known))
+    found = [known for *_, known in sorted(scored)[:count]]
+    return f'; did you mean {" or ".join(found)}?' if found else ''
+
+
+def same_start(a: str, b: str) -> int:
+    """Count the letters that two words begin with alike."""
+    pairs = enumerate(zip(a, b))
+    return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
 
 
 def near_config(path: str) -> str:
@@ -129,14 +138,12 @@ def _message(error: BaseException) -> str:
     return f'{type(error).__name__} at `{last.line}` ({last.filename}:{last.lineno})'
 
 
-def _registered(registry: Registry) -> set[str]:
-    """All names of a registry, of its parents and of their other children."""
-    root = registry
-    while root.parent is not None:
-        root = root.parent
-    names = set(root.module_dict)
-    for child in root.children.values():
-        names |= set(child.module_dict)
+def _registered(registry: Registry | None) -> set[str]:
+    """All names that are found from a registry without a scope before them."""
+    names: set[str] = set()
+    while registry is not None:
+        names |= set(registry.module_dict)
+        registry = registry.parent
     return names
 
 

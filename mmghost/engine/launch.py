@@ -233,9 +233,9 @@ def run_train(cfg: Config) -> torch.nn.Module:
     loaders = ['train'] + (['val'] if cfg.get('val_dataloader') is not None else [])
     hook = None
     with in_plain_words(cfg, lambda: hook is not None and hook.started):
-        check_data(cfg, loaders)
+        notes = check_data(cfg, loaders)
         runner = build_runner(cfg)
-        hook = guard(runner, keep_earlier=True)
+        hook = guard(runner, notes, keep_earlier=True)
         return runner.train()
 
 
@@ -401,9 +401,9 @@ def run_test(
     """
     scope = toolbox_of(cfg).scope
     with in_plain_words(cfg):
-        check_data(cfg, ['test'])
+        notes = check_data(cfg, ['test'])
         runner = build_runner(cfg)
-        guard(runner)
+        guard(runner, notes)
         if out and scope != 'mmseg' and out_item != 'metrics':
             if scope == 'mmdet':
                 from mmdet.evaluation import DumpDetResults as Dump
@@ -423,18 +423,44 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-def check_data(cfg: Config, loaders: list[str]) -> None:
-    """Run the preflight check in the first process."""
+def check_data(cfg: Config, loaders: list[str]) -> list[str]:
+    """Run the preflight check in the first process.
+
+    Args:
+        cfg: The config.
+        loaders: Which data are needed.
+
+    Returns:
+        Lines for the log, which the runner is yet to open.
+
+    Raises:
+        UserError: If something must be mended first.
+    """
     rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
     if cfg.launcher != 'none' and int(rank) != 0:
-        return
+        return []
     hook = (cfg.get('default_hooks') or {}).get('preflight') or {}
     seconds = hook.get('picture_seconds', 30.0)
-    raise_if_fatal(preflight(cfg, loaders, seconds))
+    notes: list[str] = []
+    raise_if_fatal(preflight(cfg, loaders, seconds, notes.append), notes.append)
+    return notes
 
 
-def guard(runner: Runner, keep_earlier: bool = False) -> PreflightHook:
-    """Have a runner's checkpoints checked, also where its config has no such hook."""
+def guard(
+    runner: Runner, notes: list[str], keep_earlier: bool = False
+) -> PreflightHook:
+    """Have a runner's checkpoints checked, also where its config has no such hook.
+
+    Args:
+        runner: The runner.
+        notes: What :func:`check_data` returned, for the log.
+        keep_earlier: See :class:`PreflightHook`.
+
+    Returns:
+        The hook.
+    """
+    for line in notes:
+        runner.logger.info(line)
     hooks = [hook for hook in runner.hooks if isinstance(hook, PreflightHook)]
     if not hooks:
         hooks = [PreflightHook()]

@@ -5,15 +5,16 @@ config asks for. The doors run it before they build anything, :class:`PreflightH
 so under the toolboxes' own tools.
 """
 
+import inspect
 import os
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.logging import print_log
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import DATASETS, DefaultScope
+from mmengine.runner import Runner
 
 from .checkpoints import examples
 from .data_checks import (
@@ -24,7 +25,7 @@ from .data_checks import (
     near_file,
     picture_problems,
 )
-from .errors import UserError, explain, from_scratch, near, walk
+from .errors import UserError, explain, from_scratch, near, same_start, walk
 from .pictures import check_pictures
 from .toolbox import toolbox_of, type_name
 
@@ -47,6 +48,7 @@ def preflight(
     cfg: Config,
     loaders: Sequence[str] = ('train', 'val'),
     picture_seconds: float = 30.0,
+    note: Callable[[str], None] = print,
 ) -> list[Problem]:
     """Run every check that a config asks for.
 
@@ -54,6 +56,7 @@ def preflight(
         cfg: The config, all options merged.
         loaders: Which data are needed: ``'train'``, ``'val'``, ``'test'``.
         picture_seconds: Time for opening pictures, over all of them.
+        note: Called with a line on what was looked at, and how long that took.
 
     Returns:
         What was found, each thing once.
@@ -72,21 +75,25 @@ def preflight(
             if loader == 'train':
                 problems += check_num_classes(cfg, dataset)
             if pictures and not any(problem.fatal for problem in found):
-                start = time.monotonic()
                 report = check_pictures(pictures, picture_seconds)
                 picture_seconds = max(0.0, picture_seconds - report.seconds)
                 problems += picture_problems(report, path)
-                print_log(
+                note(
                     f'preflight: {path}: {report.total} pictures named, '
-                    f'{report.checked} opened in {time.monotonic() - start:.1f} s',
-                    'current',
+                    f'{report.checked} opened in {report.seconds:.1f} s'
                 )
         problems += check_evaluator(cfg, loader, annotations)
     return list(dict.fromkeys(problems))
 
 
-def raise_if_fatal(problems: Iterable[Problem]) -> None:
-    """Log the problems that can be lived with, and raise for the others.
+def raise_if_fatal(
+    problems: Iterable[Problem], note: Callable[[str], None] = print
+) -> None:
+    """Raise for the problems that must be mended, and tell the others.
+
+    Args:
+        problems: What :func:`preflight` found.
+        note: Called with each problem that can be lived with.
 
     Raises:
         UserError: Naming every fatal problem.
@@ -94,7 +101,7 @@ def raise_if_fatal(problems: Iterable[Problem]) -> None:
     problems = list(problems)
     for problem in problems:
         if not problem.fatal:
-            print_log(f'preflight: {problem}', 'current', level=30)
+            note(f'preflight: {problem}')
     fatal = [problem for problem in problems if problem.fatal]
     if len(fatal) == 1:
         raise UserError(str(fatal[0]))
@@ -115,14 +122,32 @@ def check_keys(cfg: Config) -> list[Problem]:
         # One letter wrong, missing or too many; `val_dataset` is a variable.
         if hint and _one_edit(key, meant):
             problems.append(Problem(key, f'nothing in the config is called so{hint}'))
-    return problems
+    return problems + _check_checkpoint_hook(cfg)
+
+
+def _check_checkpoint_hook(cfg: Config) -> list[Problem]:
+    """Find arguments that CheckpointHook takes, and fails on at the first checkpoint."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint')
+    if not isinstance(hook, dict) or type_name(hook.get('type')) != 'CheckpointHook':
+        return []
+    known = {'type', 'priority'}
+    for function in (CheckpointHook.__init__, Runner.save_checkpoint):
+        known |= set(inspect.signature(function).parameters)
+    return [
+        Problem(
+            f'default_hooks.checkpoint.{key}',
+            f'CheckpointHook has no argument {key!r}{near(key, known)}',
+        )
+        for key in hook
+        if key not in known
+    ]
 
 
 def _one_edit(a: str, b: str) -> bool:
     """Whether two words differ by one letter, or by two neighbours in wrong order."""
     if abs(len(a) - len(b)) > 1 or a == b:
         return False
-    i = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+    i = same_start(a, b)
     if len(a) == len(b):
         return a[i + 1 :] == b[i + 1 :] or (
             a[i : i + 2] == b[i : i + 2][::-1] and a[i + 2 :] == b[i + 2 :]
@@ -143,7 +168,7 @@ def check_weights(cfg: Config) -> list[Problem]:
             continue
         name = node.get('checkpoint')
         is_path = isinstance(name, str) and '://' not in name
-        if type_name(node.get('type') or '') != 'Pretrained' or not is_path:
+        if type_name(node.get('type')) != 'Pretrained' or not is_path:
             continue
         if not os.path.isfile(name):
             problems.append(
@@ -231,7 +256,7 @@ def _leaves(node: Any, path: str) -> list[tuple[str, dict]]:
 def check_num_classes(cfg: Config, dataset: BaseDataset) -> list[Problem]:
     """Check that the heads predict as many classes as the data have."""
     classes = dataset.metainfo.get('classes')
-    if classes is None or type_name(cfg.model.get('type') or '') == 'RPN':
+    if classes is None or type_name(cfg.model.get('type')) == 'RPN':
         return []
     problems = []
     for path, node in walk(cfg.model, 'model'):

@@ -58,7 +58,9 @@ class PreflightHook(Hook):
             for name in ('train', 'val', 'test')
             if isinstance(getattr(runner, f'_{name}_loop'), BaseLoop)
         ]
-        raise_if_fatal(preflight(runner.cfg, loaders, self.picture_seconds))
+        note = runner.logger.info
+        problems = preflight(runner.cfg, loaders, self.picture_seconds, note)
+        raise_if_fatal(problems, runner.logger.warning)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Check that a checkpoint belongs to the model.

@@ -36,7 +36,9 @@ TOOLBOXES = {
 
 def type_name(kind: Any) -> str:
     """The bare name of a config's ``type``: of a string, a scoped one or a class."""
-    return kind.rsplit('.', 1)[-1] if isinstance(kind, str) else kind.__name__
+    if isinstance(kind, str):
+        return kind.rsplit('.', 1)[-1]
+    return getattr(kind, '__name__', '')
 
 
 def toolbox_of(cfg: Config) -> Toolbox:

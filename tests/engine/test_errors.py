@@ -1,0 +1,116 @@
+"""Errors of the toolboxes in plain words."""
+
+import urllib.error
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from mmghost.engine.errors import UserError, explain, near, run_door
+
+
+def explained(model: dict, scope: str = 'mmdet') -> str:
+    cfg = Config(dict(model=model))
+    init_default_scope(scope)
+    try:
+        MODELS.build(cfg.model)
+    except Exception as error:
+        return explain(error, cfg)
+    raise AssertionError('it was built')
+
+
+def retinanet(**changes) -> dict:
+    model = dict(
+        type='RetinaNet',
+        backbone=dict(type='GhostNetV2', widen_factor=0.25, out_indices=(2, 3, 4)),
+        neck=dict(type='FPN', in_channels=[12, 28, 40], out_channels=8, num_outs=3),
+        bbox_head=dict(
+            type='RetinaHead', num_classes=2, in_channels=8, feat_channels=8,
+            anchor_generator=dict(
+                type='AnchorGenerator', scales=[4], ratios=[1.0], strides=[8, 16, 32])),
+    )  # fmt: skip
+    for path, value in changes.items():
+        node = model
+        *parents, key = path.split('__')
+        for parent in parents:
+            node = node[parent]
+        node[key] = value
+    return model
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        (
+            dict(backbone__type='GhostNetv2'),
+            "model.backbone: unknown type 'GhostNetv2'; did you mean GhostNetV2",
+        ),
+        (
+            dict(neck__type='FPNN'),
+            "model.neck: unknown type 'FPNN'; did you mean FPN",
+        ),
+        (
+            dict(backbone__widen_facto=1.3),
+            "GhostNetV2 has no argument 'widen_facto'; did you mean widen_factor?",
+        ),
+        (
+            dict(bbox_head__num_clases=3),  # RetinaHead hands it to AnchorHead
+            "RetinaHead has no argument 'num_clases'; did you mean num_classes",
+        ),
+        (
+            dict(backbne=dict(type='GhostNetV2')),
+            "RetinaNet has no argument 'backbne'; did you mean backbone",
+        ),
+        (
+            dict(backbone__out_indices=(7,)),
+            'model.backbone: GhostNetV2 cannot be built: out_indices',
+        ),
+        (
+            dict(backbone=dict(widen_factor=1.0)),
+            'must contain the key "type"',
+        ),
+        (
+            dict(neck=dict(type='FPN', in_channels=[12, 28, 40], num_outs=3)),
+            "model.neck: FPN needs the argument 'out_channels'",
+        ),
+        (
+            dict(neck__num_outs=1),  # a bare assertion in mmdet
+            'model.neck: FPN cannot be built: AssertionError at `assert',
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_a_typo_is_named_with_its_place_and_what_was_meant(changes, words):
+    assert words in explained(retinanet(**changes))
+
+
+def test_without_a_network_the_ways_to_go_on_are_said():
+    cfg = Config(
+        dict(model=dict(backbone=dict(init_cfg=dict(checkpoint='https://x.org/a.pth'))))
+    )
+    words = explain(urllib.error.URLError('Name or service not known'), cfg)
+    assert 'Name or service not known' in words
+    assert '--cfg-options model.backbone.init_cfg.checkpoint=' in words
+    assert 'https://x.org/a.pth' in words
+    assert 'model.backbone.init_cfg=None' in words
+
+
+def test_an_error_of_the_code_itself_is_not_explained_away():
+    with pytest.raises(ZeroDivisionError) as caught:
+        _ = 1 / 0
+    assert explain(caught.value) is None
+
+
+def test_near_names_are_found_whatever_their_case():
+    assert near('ghostnetv2', ['GhostNetV2', 'ResNet']) == '; did you mean GhostNetV2?'
+    assert near('xyz', ['GhostNetV2']) == ''
+
+
+def test_a_door_ends_with_one_message_and_status_1(capsys):
+    def main():
+        raise UserError('mend this')
+
+    with pytest.raises(SystemExit) as ended:
+        run_door(main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == 'error: mend this\n'
