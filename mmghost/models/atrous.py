@@ -9,6 +9,7 @@ global average of SE. The phase of even rows and columns is the strided network'
 map; see docs/segmentation.md.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -26,10 +27,12 @@ def split_phases(x: Tensor) -> Tensor:
         (4 * N, C, ceil(H / 2), ceil(W / 2)); the phases of a picture are neighbours.
     """
     n, c, h, w = x.shape
-    x = F.pad(x, [0, w % 2, 0, h % 2], mode='replicate')
-    h, w = (h + 1) // 2, (w + 1) // 2
-    x = x.reshape(n, c, h, 2, w, 2).permute(0, 3, 5, 1, 2, 4)
-    return x.reshape(n * 4, c, h, w)
+    half_h, half_w = (h + 1) // 2, (w + 1) // 2
+    x = F.pad(x, [0, 2 * half_w - w, 0, 2 * half_h - h], mode='replicate')
+    # Slices rather than a reshape: torch.export can prove their sizes.
+    even, odd = x[:, :, ::2], x[:, :, 1::2]
+    phases = [even[..., ::2], even[..., 1::2], odd[..., ::2], odd[..., 1::2]]
+    return torch.stack(phases, dim=1).reshape(n * 4, c, half_h, half_w)
 
 
 def merge_phases(x: Tensor, size: tuple[int, int]) -> Tensor:

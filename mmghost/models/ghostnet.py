@@ -261,15 +261,19 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
     norms = [
         m
         for m in module.modules()
-        if isinstance(m, _NormBase) and m.track_running_stats
+        if isinstance(m, _NormBase) and m.training and m.track_running_stats
     ]
+    # Switching track_running_stats off would be simpler, but then another number of
+    # tensors is saved for backward, which the checkpoint refuses.
+    momenta = [m.momentum for m in norms]
     for m in norms:
-        m.track_running_stats = not m.training
+        m.momentum = 0.0
     try:
         yield
     finally:
-        for m in norms:
-            m.track_running_stats = True
+        for m, momentum in zip(norms, momenta):
+            m.momentum = momentum
+            m.num_batches_tracked -= 1
 
 
 class ConvNormAct(nn.Module):
@@ -478,6 +482,25 @@ class GhostNet(BaseModule):
             ceil(W / s)) with C of ``out_channels`` and s of ``out_strides``.
         """
         return self.forward_trunk(x)
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says.
+
+        ``type='Pretrained'`` goes through :mod:`mmghost.weights`: files of every origin
+        are taken, with or without ``prefix``, and one that does not fit is refused
+        (``strict=False`` loads what fits).
+
+        Raises:
+            UserError: If a weight file cannot be had, read or loaded.
+        """
+        from ..weights.loading import strict_init_cfg  # which imports this module
+
+        given = self.init_cfg
+        self.init_cfg = strict_init_cfg(given)
+        try:
+            super().init_weights()
+        finally:
+            self.init_cfg = given
 
     def _frozen(self) -> Iterator[nn.Module]:
         if self.frozen_stages >= 0:

@@ -1,0 +1,87 @@
+"""Parameters and multiply-accumulates are those counted from the released code."""
+
+import pytest
+
+from mmghost.analysis import complexity
+from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2
+
+
+@pytest.mark.parametrize(
+    ('width', 'params', 'macs'),
+    [
+        (1.0, 6_156_908, 167_048_288),
+        (1.3, 8_960_404, 269_322_976),
+        (1.6, 12_392_698, 398_607_224),
+    ],
+)
+def test_v2_costs_equal_the_released_codes_to_the_digit(width, params, macs):
+    assert complexity(GhostNetClassifier(width)) == (params, macs)
+
+
+@pytest.mark.parametrize(
+    ('width', 'mega_params', 'mega_macs'),
+    [
+        (1.0, '5.183', '141.2'),
+        (1.1, '5.86', '167.0'),
+        (1.3, '7.36', '227.0'),
+        (1.4, '8.19', '262.8'),
+        (1.7, '11.00', '378.0'),
+    ],
+)
+def test_v1_costs_equal_the_released_codes(width, mega_params, mega_macs):
+    cost = complexity(GhostNetClassifier(width, dfc=None))
+    digits = len(mega_params.split('.')[1])
+    assert f'{cost.params / 1e6:.{digits}f}' == mega_params
+    assert f'{cost.macs / 1e6:.1f}' == mega_macs
+
+
+@pytest.mark.parametrize(
+    ('dfc', 'mega_macs'),
+    [
+        (None, '141.2'),
+        ({'kernel_size': 3}, '165.7'),
+        ({'kernel_size': 5}, '167.0'),
+        ({'kernel_size': (9, 7, 5, 5)}, '168.2'),
+        ({'kernel_size': 7}, '168.4'),
+        ({'kernel_size': (11, 9, 7, 7)}, '169.6'),
+        ({'stages': (0, 1, 2, 3, 4)}, '172.3'),
+    ],
+)
+def test_the_dfc_choices_cost_what_the_papers_do(dfc, mega_macs):
+    assert f'{complexity(GhostNetClassifier(dfc=dfc)).macs / 1e6:.1f}' == mega_macs
+
+
+@pytest.mark.parametrize(
+    ('side', 'v2', 'v1'), [(320, '341.1', '336.2'), (416, '569.6', '565.1')]
+)
+def test_costs_at_yolov3s_sizes(side, v2, v1):
+    def mega_macs(model):
+        return f'{complexity(model, (side, side)).macs / 1e6:.1f}'
+
+    assert mega_macs(GhostNetClassifier(1.0)) == v2
+    assert mega_macs(GhostNetClassifier(1.1, dfc=None)) == v1
+
+
+@pytest.mark.parametrize('cls', [GhostNetV1, GhostNetV2])
+@pytest.mark.parametrize(
+    ('width', 'channels'),
+    [
+        (1.0, (16, 24, 40, 112, 160, 960)),
+        (1.3, (20, 32, 52, 144, 208, 1248)),
+        (1.6, (24, 40, 64, 180, 256, 1536)),
+    ],
+)
+def test_stage_channels(cls, width, channels):
+    assert cls(width, out_indices=range(6)).out_channels == channels
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = GhostNetV2(frozen_stages=2).train()
+    modes = [m.training for m in model.modules()]
+    complexity(model, (64, 64))
+    assert [m.training for m in model.modules()] == modes
+    assert all(
+        m.num_batches_tracked == 0
+        for m in model.modules()
+        if hasattr(m, 'num_batches_tracked')
+    )
