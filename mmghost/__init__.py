@@ -10,6 +10,15 @@ from .version import __version__
 
 _ops.install()
 
-from . import datasets, engine, models  # noqa: E402 - they may import mmcv.ops
+from . import datasets, engine, models, weights  # noqa: E402 - they may import mmcv.ops
+from .weights import get_model, list_models  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'models']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'get_model',
+    'list_models',
+    'models',
+    'weights',
+]

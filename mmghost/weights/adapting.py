@@ -1,0 +1,94 @@
+"""The release's, timm's and MindSpore's files as checkpoints of the toolboxes' models.
+
+``load_from=`` in a config and the CHECKPOINT of tools/test.py are read by mmengine, which
+knows only its own names: a classifier would be evaluated with random weights.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn as nn
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_local
+from torch import Tensor
+
+from ..models.ghostnet import GhostNet
+from . import mindspore
+from .origins import STEM, recognise, to_mmpretrain
+from .reading import CONTAINERS, MINDSPORE, read
+
+
+def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) -> bool:
+    """Rename a checkpoint's weights to those of a model with a GhostNet in it.
+
+    Args:
+        model: A classifier, detector or segmentor, not wrapped.
+        checkpoint: What mmengine read. Its ``state_dict`` is replaced, unless it is
+            this model's already or holds no GhostNet.
+        source: The file's name, for the messages.
+
+    Returns:
+        Whether it was replaced.
+
+    Raises:
+        WeightsError: If the file holds several GhostNets.
+    """
+    places = [
+        name for name, module in model.named_modules() if isinstance(module, GhostNet)
+    ]
+    if len(places) != 1 or not places[0].endswith('backbone'):
+        return False
+    key = next((k for k in CONTAINERS if isinstance(checkpoint.get(k), Mapping)), None)
+    state = checkpoint[key] if key else checkpoint
+    ours = f'{places[0]}.{STEM}'
+    names = [name for name in state if isinstance(name, str)]
+    if any(re.sub(r'^module\.', '', name) == ours for name in names):
+        return False
+    if not any(name == STEM or name.endswith(f'.{STEM}') for name in names):
+        return False
+    origin = recognise(state, source)
+    renamed = to_mmpretrain(origin.state)
+    base = places[0][: -len('backbone')]
+    if base:
+        renamed = {base + name: value for name, value in renamed.items()}
+    wanted = model.state_dict().keys()
+    others = [name for name in renamed if name not in wanted]
+    print_log(
+        f'{source}: {len(renamed) - len(others)} tensors of {origin.kind} renamed for '
+        f'this {type(model).__name__}'
+        + (f'; {len(others)} are not part of it' if others else ''),
+        'current',
+    )
+    for name in others:
+        del renamed[name]
+    if key is None:
+        checkpoint.clear()
+    checkpoint['state_dict'] = renamed
+    return True
+
+
+def load_from_ckpt(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Read a ``.ckpt`` file for mmengine.
+
+    Args:
+        filename: The file. MindSpore's is returned by the names of mmpretrain's
+            classifier; anything else is left to mmengine's own reader.
+        map_location: As for :func:`torch.load`.
+    """
+    try:
+        with open(filename, 'rb') as file:
+            is_mindspore = mindspore.looks_like(file.read(512))
+    except OSError:
+        return load_from_local(filename, map_location)
+    if not is_mindspore:
+        return load_from_local(filename, map_location)
+    file = read(filename)
+    state: dict[str, Tensor] = to_mmpretrain(recognise(file.state, filename).state)
+    return dict(state_dict=state, meta=dict(mmghost_weights=dict(origin=MINDSPORE)))
+
+
+def register() -> None:
+    """Have mmengine read local ``.ckpt`` files through this package."""
+    CheckpointLoader.register_scheme(r'(?!\w+://).*\.ckpt$', load_from_ckpt, force=True)
