@@ -427,8 +427,10 @@ def mend_for(probe: str, error: str, installed: dict[str, str]) -> str:
         found = re.search(sign, error)
         if found:
             return found.expand(mend)
-    if probe in ('torch', 'torchvision'):
-        return f'{PIP} install --force-reinstall torch torchvision'
+    if probe in ('torch', 'torchvision'):  # the same torch, its torchvision by pip
+        torch = f'torch=={installed["torch"].split("+")[0]}'
+        gone = 'torchvision' if probe == 'torchvision' else 'torch torchvision'
+        return f'{PIP} uninstall -y {gone} && {PIP} install {torch} torchvision'
     if probe in ('mmghost', 'registries'):
         return f'{PIP} install --no-deps -e .'
     module = probe.split('_')[0]

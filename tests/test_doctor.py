@@ -112,7 +112,7 @@ def test_toolbox_that_is_not_there_is_no_problem_but_none_is():
             ONEDL,
             'torchvision',
             'RuntimeError: operator torchvision::nms does not exist',
-            'install --force-reinstall torch torchvision',
+            'uninstall -y torchvision && python -m pip install torch==2.14.1 torchvision',
         ),
         (
             {**OPENMMLAB, 'numpy': '2.2.6'},
