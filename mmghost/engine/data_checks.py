@@ -312,6 +312,27 @@ def _check_coco_dataset(
 def _check_segmentation_dataset(
     dataset: Any, path: str
 ) -> tuple[list[Problem], list[str]]:
+    ann_file = dataset.ann_file
+    if ann_file and not os.path.exists(ann_file):
+        return [missing_file(ann_file, f'{path}.ann_file')], []
+    pictures, maps = segmentation_files(dataset)
+    if not pictures:
+        folder = dataset.data_prefix.get('img_path') or ''
+        return [
+            Problem(folder, f'holds no picture that ends in {dataset.img_suffix}')
+        ], []
+    return [], pictures + maps
+
+
+def segmentation_files(dataset: Any) -> tuple[list[str], list[str]]:
+    """List the files of a data set of mmseg's as it will read them.
+
+    Args:
+        dataset: A BaseSegDataset, built with ``lazy_init=True``.
+
+    Returns:
+        The pictures, and the label map of each; no label maps where it has none.
+    """
     folder = dataset.data_prefix.get('img_path') or ''
     maps = dataset.data_prefix.get('seg_map_path')
     suffix = dataset.img_suffix
@@ -319,18 +340,14 @@ def _check_segmentation_dataset(
         with open(dataset.ann_file, encoding='utf-8') as file:
             stems = [line.strip() for line in file if line.strip()]
         pictures = [os.path.join(folder, stem + suffix) for stem in stems]
-    elif dataset.ann_file and not os.path.isdir(dataset.ann_file):
-        return [missing_file(dataset.ann_file, f'{path}.ann_file')], []
     else:
         pictures = list_pictures(folder, suffix.lower())
         stems = [os.path.relpath(name, folder)[: -len(suffix)] for name in pictures]
-    if not pictures:
-        return [Problem(folder, f'holds no picture that ends in {suffix}')], []
-    if maps is not None:
-        pictures += [
-            os.path.join(maps, stem + dataset.seg_map_suffix) for stem in stems
-        ]
-    return [], pictures
+    if maps is None:
+        return pictures, []
+    return pictures, [
+        os.path.join(maps, stem + dataset.seg_map_suffix) for stem in stems
+    ]
 
 
 def _check_classification_dataset(

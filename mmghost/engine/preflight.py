@@ -26,6 +26,8 @@ from .data_checks import (
     picture_problems,
 )
 from .errors import UserError, explain, from_scratch, near, same_start, walk
+from .head_checks import check_heads
+from .label_maps import check_label_maps, label_map_problems
 from .pictures import check_pictures
 from .toolbox import toolbox_of, type_name
 
@@ -66,7 +68,7 @@ def preflight(
     """
     problems = check_keys(cfg)
     if 'train' in loaders:
-        problems += check_weights(cfg)
+        problems += check_weights(cfg) + check_heads(cfg)
     annotations: dict[str, Any] = {}
     for loader in loaders:
         for path, dataset in build_datasets(cfg, f'{loader}_dataloader'):
@@ -82,6 +84,14 @@ def preflight(
                     f'preflight: {path}: {report.total} pictures named, '
                     f'{report.checked} opened in {report.seconds:.1f} s'
                 )
+                maps = check_label_maps(dataset, picture_seconds, report.broken)
+                if maps is not None:
+                    picture_seconds = max(0.0, picture_seconds - maps.seconds)
+                    problems += label_map_problems(maps, path)
+                    note(
+                        f'preflight: {path}: {maps.checked} of {maps.total} label maps '
+                        f'looked into in {maps.seconds:.1f} s'
+                    )
         problems += check_evaluator(cfg, loader, annotations)
     return list(dict.fromkeys(problems))
 
