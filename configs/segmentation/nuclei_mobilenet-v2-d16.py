@@ -1,0 +1,14 @@
+# Nuclei with mmseg's own MobileNetV2, dilated to output stride 16 as mmseg does it. All
+# else as in nuclei_ghostnetv2-1.0-d16.py.
+_base_ = './nuclei_ghostnetv2-1.0-d16.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmseg.MobileNetV2',
+        widen_factor=1.,
+        strides=(1, 2, 2, 2, 1, 1, 1),
+        dilations=(1, 1, 1, 1, 1, 2, 2),
+        out_indices=(1, 2, 4, 6),
+        norm_cfg=dict(type='BN', requires_grad=True)),
+    decode_head=dict(in_channels=320))

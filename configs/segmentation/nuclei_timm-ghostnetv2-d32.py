@@ -1,0 +1,13 @@
+# Nuclei with timm's GhostNetV2 through mmpretrain's TIMMBackbone, the way without mmghost:
+# stride 32 only, and a backbone cut to the first bottleneck of each stride. All else as in
+# nuclei_ghostnetv2-1.0-d16.py.
+_base_ = './nuclei_ghostnetv2-1.0-d16.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmpretrain.TIMMBackbone',
+        model_name='ghostnetv2_100',
+        features_only=True,
+        pretrained=False,
+        out_indices=(1, 2, 3, 4)))
