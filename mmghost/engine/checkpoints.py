@@ -1,50 +1,23 @@
 """Checkpoints as files: are they whole, are they plain tensors, do they fit the model?"""
 
 import os
-import pickletools
 import re
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
+import torch._weights_only_unpickler
 from mmengine.logging import print_log
 from mmengine.runner import load_state_dict
 from torch import Tensor, nn
 
+from ..weights.pickles import BOOKKEEPING, globals_in
 from .errors import UserError
 
 # mmengine names them so, also with a prefix of one's own (`best_coco_bbox_mAP_epoch_3`).
 _NAME = re.compile(r'(?:.*_)?(?:epoch|iter)_(\d+)\.pth$')
-
-# What a checkpoint of mmengine's pickles beside tensors: counters, and the history of
-# the logged values. Anything else could run code when it is read.
-_PLAIN = {
-    'collections.OrderedDict',
-    'torch._utils._rebuild_tensor_v2',
-    'torch._utils._rebuild_parameter',
-    'torch.storage.UntypedStorage',
-    'torch.storage.TypedStorage',
-    'torch.Size',
-    'torch.device',
-    'numpy.ndarray',
-    'numpy.dtype',
-    '_codecs.encode',
-    'mmengine.logging.history_buffer.HistoryBuffer',
-    *(
-        f'numpy.{core}.multiarray.{name}'
-        for core in ('core', '_core')
-        for name in ('_reconstruct', 'scalar')
-    ),
-    *(
-        f'{module}.{name}'
-        for module in ('builtins', '__builtin__')
-        for name in ('set', 'slice', 'bytearray', 'complex', 'getattr')
-    ),
-}
-_PLAIN_PATTERN = re.compile(r'torch\.\w+Storage|numpy\.dtypes\.\w+DType')
 
 
 def is_whole(path: str | os.PathLike) -> bool:
@@ -143,42 +116,8 @@ def foreign_code(path: str | os.PathLike) -> set[str]:
     Args:
         path: The file, in torch's present (zip) or earlier format.
     """
-    names = set()
-    for name in _globals(Path(path)):
-        module, _, last = name.rpartition('.')
-        is_dtype = module == 'torch' and isinstance(
-            getattr(torch, last, None), torch.dtype
-        )
-        if name not in _PLAIN and not is_dtype and not _PLAIN_PATTERN.fullmatch(name):
-            names.add(name)
-    return names
-
-
-def _globals(path: Path) -> Iterator[str]:
-    """Every global that the pickles in a checkpoint ask for."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.namelist():
-                if entry.endswith('.pkl'):
-                    yield from _globals_of(archive.read(entry))
-        return
-    with path.open('rb') as file:  # magic, protocol, system, content, keys; then data
-        for _ in range(5):
-            yield from _globals_of(file)
-
-
-def _globals_of(pickled) -> Iterator[str]:
-    strings: list[str] = []
-    for opcode, arg, _ in pickletools.genops(pickled):
-        if opcode.name in ('GLOBAL', 'INST'):
-            yield arg.replace(' ', '.')
-        elif opcode.name == 'STACK_GLOBAL':
-            # Module and name were put on the stack before: mostly the last two strings.
-            yield '.'.join(strings[-2:])
-        elif opcode.name in ('EXT1', 'EXT2', 'EXT4'):
-            yield f'copyreg extension {arg}'
-        elif isinstance(arg, str):
-            strings.append(arg)
+    plain = BOOKKEEPING | torch._weights_only_unpickler._get_allowed_globals().keys()
+    return set(globals_in(Path(path))) - plain
 
 
 def check_file(path: str, what: str = 'checkpoint') -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.evaluator import DumpResults
@@ -122,21 +123,36 @@ def prepare_train(
 
 
 def set_distributed(cfg: Config, launcher: str) -> None:
-    """Set the launcher; on machines without a GPU, talk by gloo and wrap for the CPU."""
+    """Set the launcher; on machines without a GPU, talk by gloo and wrap for the CPU.
+
+    Raises:
+        UserError: If the launcher starts no processes on the CPU.
+    """
     cfg.launcher = launcher
     if launcher == 'none' or get_device() != 'cpu':
         return
-    cfg.setdefault('env_cfg', ConfigDict()).setdefault('dist_cfg', ConfigDict())
-    if cfg.env_cfg.dist_cfg.get('backend', 'nccl') == 'nccl':
-        cfg.env_cfg.dist_cfg.backend = 'gloo'
-        print_log('no GPU: the processes talk by gloo instead of nccl', 'current')
-    # mmengine's default wrapper names a GPU.
+    if launcher != 'pytorch':
+        raise UserError(
+            f'--launcher {launcher} needs GPUs, and torch sees none; processes on the '
+            'CPU are started by tools/dist_train.sh and tools/dist_test.sh'
+        )
+    cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {}).update(backend='gloo')
     if cfg.get('model_wrapper_cfg') is None:
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
+    cfg.model_wrapper_cfg.setdefault('device_ids', None)  # mmengine would name a GPU
+
+
+def connect(cfg: Config) -> None:
+    """Connect the processes where mmengine, which takes a GPU for granted, cannot."""
+    backend = (cfg.get('env_cfg') or {}).get('dist_cfg', {}).get('backend')
+    if cfg.launcher == 'none' or get_device() != 'cpu' or dist.is_initialized():
+        return
+    dist.init_process_group(backend)
+    print_log('no GPU: the processes talk by gloo instead of nccl', 'current')
 
 
 def set_precision(cfg: Config, amp: bool) -> None:
@@ -233,6 +249,7 @@ def run_train(cfg: Config) -> torch.nn.Module:
     loaders = ['train'] + (['val'] if cfg.get('val_dataloader') is not None else [])
     hook = None
     with in_plain_words(cfg, lambda: hook is not None and hook.started):
+        connect(cfg)
         notes = check_data(cfg, loaders)
         runner = build_runner(cfg)
         hook = guard(runner, notes, keep_earlier=True)
@@ -347,11 +364,16 @@ def set_visualization(
         cfg.visualizer.save_dir = show_dir
 
 
-def set_tta(cfg: Config, scope: str) -> None:
-    """Wrap the model for test-time augmentation, by flips where the config has none."""
-    dataset = cfg.test_dataloader.dataset
+def innermost(dataset: ConfigDict) -> ConfigDict:
+    """The data set inside wrappers such as RepeatDataset."""
     while 'dataset' in dataset:
         dataset = dataset.dataset
+    return dataset
+
+
+def set_tta(cfg: Config, scope: str) -> None:
+    """Wrap the model for test-time augmentation, by flips where the config has none."""
+    dataset = innermost(cfg.test_dataloader.dataset)
     if 'tta_pipeline' not in cfg:
         if scope == 'mmseg':
             raise UserError(f'--tta: {cfg.filename} has no tta_pipeline')
@@ -401,6 +423,7 @@ def run_test(
     """
     scope = toolbox_of(cfg).scope
     with in_plain_words(cfg):
+        connect(cfg)
         notes = check_data(cfg, ['test'])
         runner = build_runner(cfg)
         guard(runner, notes)

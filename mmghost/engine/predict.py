@@ -16,7 +16,7 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 
 from .checkpoints import check_file, check_fit, state_dict_of
 from .errors import UserError
-from .launch import in_plain_words
+from .launch import in_plain_words, innermost
 from .pictures import list_pictures, picture_fault
 from .preflight import build_datasets
 from .toolbox import toolbox_of
@@ -96,6 +96,8 @@ class Predictor:
         self.cfg = cfg = deepcopy(cfg)
         if isinstance(cfg.model.get('backbone'), dict):
             cfg.model.backbone.init_cfg = None  # its weights come from the checkpoint
+        if 'test_dataloader' in cfg:  # where mmseg looks for it
+            cfg.test_pipeline = innermost(cfg.test_dataloader.dataset).pipeline
         init_default_scope(self.scope)
         with in_plain_words(cfg):
             content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
@@ -106,6 +108,8 @@ class Predictor:
             if not meta.get('classes'):
                 datasets = build_datasets(cfg, 'test_dataloader')
                 meta = dict(datasets[0][1].metainfo) if datasets else {}
+            if isinstance(meta.get('palette'), list | tuple):  # colours must be tuples
+                meta['palette'] = [tuple(colour) for colour in meta['palette']]
             self.visualizer = self._visualizer(meta)
         model.dataset_meta = model._dataset_meta = meta
         model.cfg = model._config = cfg
