@@ -229,7 +229,8 @@ def _warnings(
             f'{examples(fit.unknown)}'
         )
     gates = [module for module in model.modules() if isinstance(module, DFCAttention)]
-    mindspore = mindspore or meta.get('origin') == MINDSPORE
+    origin = meta.get('mmghost_weights')
+    mindspore |= isinstance(origin, dict) and origin.get('origin') == MINDSPORE
     if mindspore and any(
         (gate.upsample, gate.align_corners) != ('bilinear', True) for gate in gates
     ):

@@ -1,7 +1,9 @@
 """Weight files of every origin, written once by those who write them."""
 
 import functools
+import runpy
 import socket
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -75,7 +77,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.cut: set[str] = set()
+        self.cut: set[str] = set()  # files of which half is sent
         self.requests: list[str] = []
         owner = self
 
@@ -105,8 +107,7 @@ class Server:
 
     def serve(self, name: str, content: bytes, cut: bool = False) -> str:
         (self.folder / name).write_bytes(content)
-        if cut:
-            self.cut.add(name)
+        (self.cut.add if cut else self.cut.discard)(name)
         return self.url(name)
 
     def closed_url(self, name: str) -> str:
@@ -120,9 +121,21 @@ class Server:
         self._server.server_close()
 
 
-@pytest.fixture()
+@pytest.fixture(scope='module')
 def server(tmp_path_factory):
     """Return a :class:`Server`."""
     server = Server(tmp_path_factory.mktemp('server'))
     yield server
     server.close()
+
+
+@pytest.fixture()
+def door(root, monkeypatch):
+    """Return a function that runs one of the doors with arguments, in this process."""
+
+    def run(name: str, *args) -> None:
+        path = str(root / 'tools' / 'model_converters' / name)
+        monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+        runpy.run_path(path, run_name='__main__')
+
+    return run

@@ -1,0 +1,138 @@
+"""Files of other origins as checkpoints of the toolboxes' models."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine import fileio
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner, load_checkpoint
+
+from mmghost.models import GhostNetClassifier, GhostNetV2
+from mmghost.weights import adapt_checkpoint
+from tests.helpers import randomise
+from tests.weights.models import deeplabv3, image_classifier, mask_rcnn, retinanet
+from tests.weights.writers import mindspore_names, write_mindspore
+
+WIDTH = 0.25
+
+
+@pytest.fixture(scope='module')
+def state():
+    """Return the weights of a classifier by the release's names."""
+    return randomise(GhostNetClassifier(WIDTH, num_classes=10), seed=3).state_dict()
+
+
+def test_a_release_file_becomes_a_classifiers_checkpoint(state):
+    model = image_classifier()
+    checkpoint = dict(state)
+    assert adapt_checkpoint(model, checkpoint, 'a.pth')
+    model.load_state_dict(checkpoint['state_dict'], strict=True)
+    assert torch.equal(model.backbone.conv_stem.weight, state['conv_stem.weight'])
+    hidden = model.head.layers[0].fc.weight
+    assert torch.equal(hidden, state['conv_head.weight'][:, :, 0, 0])
+
+
+@pytest.mark.parametrize('model', [retinanet, mask_rcnn, deeplabv3])
+def test_a_release_file_becomes_a_detectors_backbone(model, state, log):
+    model = model()
+    checkpoint = {'state_dict': dict(state)}
+    assert adapt_checkpoint(model, checkpoint, 'a.pth')
+    trunk = {f'backbone.{name}' for name in model.backbone.state_dict()}
+    assert checkpoint['state_dict'].keys() == trunk
+    assert '10 are not part of it' in log[0]  # the last convolution and the head
+
+
+@pytest.mark.parametrize('model', [retinanet, image_classifier])
+def test_its_own_checkpoint_is_left_alone(model):
+    model = model()
+    checkpoint = {'meta': {}, 'state_dict': model.state_dict()}
+    before = dict(checkpoint)
+    assert not adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert checkpoint == before and checkpoint['state_dict'] is before['state_dict']
+    ddp = {f'module.{name}': v for name, v in model.state_dict().items()}
+    assert not adapt_checkpoint(model, {'state_dict': ddp}, 'a.pth')
+
+
+def test_other_peoples_models_and_files_are_left_alone(state):
+    assert not adapt_checkpoint(torch.nn.Linear(2, 2), dict(state), 'a.pth')
+    assert not adapt_checkpoint(GhostNetV2(WIDTH), dict(state), 'a.pth')
+    resnet = {'conv1.weight': torch.ones(1)}
+    assert not adapt_checkpoint(image_classifier(), resnet, 'a.pth')
+
+
+def test_mmengine_reads_mindspores_ckpt_for_a_classifier(state, tmp_path):
+    path = tmp_path / 'ghostnetv2_1x.ckpt'
+    path.write_bytes(write_mindspore(mindspore_names(state)))
+    model = image_classifier()
+    load_checkpoint(model, str(path), strict=True)
+    assert torch.equal(model.backbone.conv_stem.weight, state['conv_stem.weight'])
+    assert torch.equal(model.head.layers[1].fc.bias, state['classifier.bias'])
+
+
+def test_ckpt_files_of_others_are_left_to_mmengine(tmp_path):
+    torch.save({'state_dict': {'weight': torch.ones(2, 2)}}, tmp_path / 'a.ckpt')
+    model = torch.nn.Linear(2, 2, bias=False)
+    load_checkpoint(model, str(tmp_path / 'a.ckpt'), strict=True)
+    assert (model.weight == 1).all()
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(model, str(tmp_path / 'b.ckpt'))
+
+
+@pytest.fixture()
+def imagenet(tmp_path):
+    """Return a folder with four pictures in ImageNet's layout."""
+    (tmp_path / 'val').mkdir()
+    (tmp_path / 'meta').mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        coarse = rng.integers(0, 255, (8, 10, 3), dtype=np.uint8)
+        picture = cv2.resize(coarse, (300, 270 + 20 * i), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / 'val' / f'{i}.png'), picture)
+    (tmp_path / 'meta' / 'val.txt').write_text(
+        ''.join(f'{i}.png 0\n' for i in range(4))
+    )
+    return tmp_path
+
+
+def test_the_mindspore_config_evaluates_a_ckpt_as_mindspore_does(imagenet, root):
+    dfc = dict(upsample='bilinear', align_corners=True)
+    network = randomise(GhostNetClassifier(dfc=dfc), seed=5).eval()
+    network.classifier.weight.data.mul_(0.1)  # or one class would have score 1
+    path = imagenet / 'ghostnetv2_1x.ckpt'
+    path.write_bytes(write_mindspore(mindspore_names(network.state_dict())))
+    cfg = Config.fromfile(
+        root / 'configs' / 'classification' / 'ghostnetv2-1.0-mindspore_in1k.py'
+    )
+    cfg.work_dir = str(imagenet / 'work')
+    cfg.test_dataloader.update(batch_size=4, num_workers=0)
+    cfg.test_dataloader.dataset.data_root = str(imagenet)
+    cfg.load_from = str(path)
+    runner = Runner.from_cfg(cfg)
+    runner.test_evaluator.metrics.append(DumpResults(str(imagenet / 'out.pkl')))
+    assert 'accuracy/top1' in runner.test()
+    scores = np.stack(
+        [result['pred_score'] for result in fileio.load(imagenet / 'out.pkl')]
+    )
+
+    x = torch.stack([prepared(imagenet / 'val' / f'{i}.png') for i in range(4)])
+    with torch.no_grad():
+        expected = network(x).softmax(1).numpy()
+    # Rounding of the same operators, in batches of four and with another mean.
+    assert np.abs(scores - expected).max() < 1e-4
+    assert np.abs(expected[0] - expected[1]).max() > 1e-2
+
+
+def prepared(path):
+    """Prepare a picture as MindSpore's own evaluation does, written out by hand."""
+    picture = cv2.imread(str(path))[:, :, ::-1]
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    size = (256 * width // short, 256 * height // short)
+    picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+    top, left = (picture.shape[0] - 224) // 2, (picture.shape[1] - 224) // 2
+    picture = picture[top : top + 224, left : left + 224]
+    mean = np.array([0.485, 0.456, 0.406]) * 255
+    std = np.array([0.229, 0.224, 0.225]) * 255
+    return torch.from_numpy((picture - mean) / std).float().permute(2, 0, 1)
