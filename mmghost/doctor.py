@@ -44,6 +44,7 @@ MENDS = (
     (r'[Nn]umpy is not available', rf"{PIP} install 'numpy<2'"),
     (r"No module named 'pkg_resources'", rf"{PIP} install 'setuptools<81'"),
     (r'MMCV==\S+ is used but incompatible', rf"{PIP} install 'mmcv-lite>=2.1,<2.2'"),
+    (r'MMGHOST_MMCV_OPS', r'unset MMGHOST_MMCV_OPS'),
     (r"No module named '(?!mm)([A-Za-z0-9-]+)'", rf'{PIP} install \1'),
 )
 

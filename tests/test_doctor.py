@@ -140,6 +140,12 @@ def test_toolbox_that_is_not_there_is_no_problem_but_none_is():
         ),
         (
             ONEDL,
+            'mmghost',
+            'ImportError: MMGHOST_MMCV_OPS=native asks for compiled operators',
+            'unset MMGHOST_MMCV_OPS',
+        ),
+        (
+            ONEDL,
             'mmseg',
             "ModuleNotFoundError: No module named 'ftfy'",
             'install ftfy',
