@@ -213,3 +213,11 @@ def test_every_extra_of_a_stack_is_pinned_in_its_constraints(root, wheel):
                 if line.startswith('Requires-Dist') and f'extra == "{extra}"' in line:
                     name = line.split()[1].split('>')[0].split('<')[0].split(';')[0]
                     assert name in pinned, f'{name} is not pinned for {stack}'
+
+
+def test_pre_commit_runs_the_ruff_that_make_lint_runs(root):
+    hooks = (root / '.pre-commit-config.yaml').read_text()
+    for stack in ('onedl', 'openmmlab'):
+        pins = (root / 'requirements' / f'{stack}.txt').read_text().splitlines()
+        (ruff,) = [line for line in pins if line.startswith('ruff==')]
+        assert f'rev: v{ruff.removeprefix("ruff==")}\n' in hooks
