@@ -16,15 +16,19 @@ CONFIG=$1
 GPUS=$2
 NNODES=${NNODES:-1}
 NODE_RANK=${NODE_RANK:-0}
-PORT=${PORT:-29500}
-MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
+if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ]; then
+    # A free port: two trainings on one machine do not get in each other's way.
+    MEETING=(--standalone --local_addr=127.0.0.1)
+else
+    MEETING=(
+        --nnodes="$NNODES"
+        --node_rank="$NODE_RANK"
+        --master_addr="${MASTER_ADDR:-127.0.0.1}"
+        --master_port="${PORT:-29500}"
+    )
+fi
 
 # A clone works without being installed.
 export PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}"
-exec python -m torch.distributed.run \
-    --nnodes="$NNODES" \
-    --node_rank="$NODE_RANK" \
-    --master_addr="$MASTER_ADDR" \
-    --master_port="$PORT" \
-    --nproc_per_node="$GPUS" \
+exec python -m torch.distributed.run "${MEETING[@]}" --nproc_per_node="$GPUS" \
     "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch._weights_only_unpickler
-from mmengine.logging import print_log
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import load_state_dict
 from torch import Tensor, nn
 
@@ -120,8 +121,34 @@ def foreign_code(path: str | os.PathLike) -> set[str]:
     return set(globals_in(Path(path))) - plain
 
 
+def let_torch_read_bookkeeping() -> None:
+    """Tell torch >= 2.6 of what mmengine's checkpoints hold beside tensors.
+
+    The onedl fork of mmengine does so for itself. OpenMMLab's own mmengine 0.10.7 does
+    not, and cannot resume from what it has saved.
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return  # these versions read anything unless told otherwise
+    core = np._core if hasattr(np, '_core') else np.core
+    numbers = ('float32', 'float64', 'int32', 'int64', 'uint8', 'uint32', 'bool')
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            getattr,  # how pickle names the history's methods
+            slice,
+            np.ndarray,
+            np.dtype,
+            core.multiarray._reconstruct,
+            core.multiarray.scalar,
+            *{type(np.dtype(number)) for number in numbers},
+        ]
+    )
+
+
 def check_file(path: str, what: str = 'checkpoint') -> None:
     """Check that a checkpoint can be read, before anything else takes time.
+
+    Torch is told to read it, see :func:`let_torch_read_bookkeeping`.
 
     Args:
         path: A file; a URL is left to mmengine.
@@ -152,6 +179,7 @@ def check_file(path: str, what: str = 'checkpoint') -> None:
             'If you know where it comes from and trust that, set '
             'MMGHOST_TRUST_CHECKPOINT=1'
         )
+    let_torch_read_bookkeeping()
 
 
 def last_whole_beside(path: str) -> str | None:

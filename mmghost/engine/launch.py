@@ -24,7 +24,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from .checkpoints import check_file, last_whole
-from .errors import UserError, explain, near_config
+from .errors import UserError, explain, near_config, walk
 from .preflight import preflight, raise_if_fatal
 from .preflight_hook import PreflightHook
 from .toolbox import toolbox_of, type_name
@@ -144,6 +144,24 @@ def set_distributed(cfg: Config, launcher: str) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
     cfg.model_wrapper_cfg.setdefault('device_ids', None)  # mmengine would name a GPU
+    without_sync_bn(cfg)
+
+
+def without_sync_bn(cfg: Config) -> None:
+    """Put BN where a config asks for SyncBN, which torch has for GPUs only.
+
+    mmengine does so itself where there is a single process.
+    """
+    layers = [
+        node
+        for _, node in walk(cfg.model, 'model')
+        if isinstance(node, dict) and type_name(node.get('type')) == 'SyncBN'
+    ]
+    for layer in layers:
+        layer['type'] = 'BN'
+    if layers or cfg.get('sync_bn'):
+        cfg.sync_bn = None
+        print_log('no GPU: BN instead of SyncBN, each process by itself', 'current')
 
 
 def connect(cfg: Config) -> None:
@@ -190,6 +208,8 @@ def set_precision(cfg: Config, amp: bool) -> None:
 
 def set_resume(cfg: Config, resume: str | None) -> None:
     """Find the checkpoint to resume from, and check that it can be read."""
+    if resume is None and cfg.get('resume') and not cfg.get('load_from'):
+        resume = 'auto'  # the config itself says so
     if resume is None:
         if cfg.get('load_from'):
             check_file(cfg.load_from, 'load_from')

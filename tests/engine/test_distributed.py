@@ -1,7 +1,6 @@
 """Two processes on the CPU do what one does with the bigger batch."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -38,12 +37,6 @@ TASKS = [
 ]
 
 
-def free_port() -> str:
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return str(found.getsockname()[1])
-
-
 def two_processes(script: str, *arguments: str) -> str:
     """Run ``tools/dist_*.sh`` with two processes; return what it printed."""
     python = Path(sys.executable).parent
@@ -52,7 +45,6 @@ def two_processes(script: str, *arguments: str) -> str:
         env={
             **os.environ,
             'PATH': f'{python}{os.pathsep}{os.environ["PATH"]}',
-            'PORT': free_port(),
             'OMP_NUM_THREADS': '1',
             'CUDA_VISIBLE_DEVICES': '',
         },

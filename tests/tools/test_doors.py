@@ -107,15 +107,15 @@ def test_scripts_are_valid_shell_and_say_how_they_are_called(script):
         (
             'dist_train.sh',
             ['c.py', '8', '--cfg-options', 'a="b c"'],
-            'python -m torch.distributed.run --nnodes=1 --node_rank=0 '
-            '--master_addr=127.0.0.1 --master_port=29500 --nproc_per_node=8 '
+            'python -m torch.distributed.run --standalone --local_addr=127.0.0.1 '
+            '--nproc_per_node=8 '
             '{tools}/train.py c.py --launcher pytorch --cfg-options a="b c"',
         ),
         (
             'dist_test.sh',
             ['c.py', 'x.pth', '4', '--tta'],
-            'python -m torch.distributed.run --nnodes=1 --node_rank=0 '
-            '--master_addr=127.0.0.1 --master_port=29500 --nproc_per_node=4 '
+            'python -m torch.distributed.run --standalone --local_addr=127.0.0.1 '
+            '--nproc_per_node=4 '
             '{tools}/test.py c.py x.pth --launcher pytorch --tta',
         ),
         (
