@@ -32,7 +32,9 @@ def test_the_plain_name_is_found_from_every_toolbox_once_mmghost_is_imported(too
         '    for name in ("GhostNetV1", "GhostNetV2"):\n'
         '        print(">", toolbox, type(models.build(dict(type=name))).__name__)\n'
     )
-    expected = [f' {t} {name}' for t in toolboxes for name in ('GhostNetV1', 'GhostNetV2')]
+    expected = [
+        f' {t} {name}' for t in toolboxes for name in ('GhostNetV1', 'GhostNetV2')
+    ]
     assert lines == expected
 
 

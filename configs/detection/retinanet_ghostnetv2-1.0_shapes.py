@@ -1,7 +1,7 @@
 # A light RetinaNet with GhostNetV2 1.0 that learns Shapes from scratch in minutes on two
 # CPU cores: what `make demo` trains. Neck and head have 96 channels in place of 256 and
 # normalise, for there are no ImageNet weights to start from; three levels (strides 8, 16
-# and 32) hold every size of shape at 192 px. One process, batch 8.
+# and 32) hold every size of shape at 128 px. One process, batch 8.
 _base_ = [
     '../_base_/models/retinanet_ghostnetv2_fpn.py',
     '../_base_/datasets/shapes_detection.py',
@@ -47,4 +47,5 @@ param_scheduler = [
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=8)
 
+custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
 default_hooks = dict(logger=dict(interval=20))

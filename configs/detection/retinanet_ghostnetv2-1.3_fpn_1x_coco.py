@@ -7,6 +7,6 @@ model = dict(
     backbone=dict(
         widen_factor=1.3,
         init_cfg=dict(
-            checkpoint='https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/GhostNetV2/ck_ghostnetv2_13.pth.tar'  # noqa: E501
+            checkpoint='https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/GhostNetV2/ck_ghostnetv2_13.pth.tar'
         )),
     neck=dict(in_channels=[32, 52, 144, 208]))

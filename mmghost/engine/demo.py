@@ -69,8 +69,10 @@ def run_demo(
         seconds[name] = time.monotonic() - start
         start = time.monotonic()
 
+    config = root / CONFIG
     data = out / 'data'
-    make_shapes(data, only='coco', workers=os.cpu_count() or 1)
+    classes = load_config(str(config)).metainfo.classes
+    make_shapes(data, classes=list(classes), only='coco', workers=os.cpu_count() or 1)
     lap('data')
 
     coco = f'{data / "coco"}/'
@@ -79,7 +81,6 @@ def run_demo(
     options.update({f'{split}_evaluator.ann_file': annotations for split in SPLITS[1:]})
     options['randomness.seed'] = seed
     options.update(cfg_options or {})
-    config = root / CONFIG
     cfg = load_config(str(config), options, str(out / 'training'))
     run_train(prepare_train(cfg))
     lap('training and evaluation')
