@@ -75,17 +75,14 @@ def deform_conv_backward_input(
 ) -> None:
     """Compute the gradients by input (added) and by offset (set), in place.
 
-    The arguments are those of :func:`deform_conv_forward`. torchvision computes the
-    gradient by weight along with them; it is kept in the work space ``columns`` for
-    :func:`deform_conv_backward_parameters`, which mmcv calls next.
+    The arguments are those of :func:`deform_conv_forward`.
     """
     settings = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
-    by_input, by_weight, by_offset, _, _ = _backward(
+    by_input, _, by_offset, _, _ = _backward(
         gradOutput, input, weight, offset, None, None, settings
     )
     gradInput.add_(by_input)
     gradOffset.copy_(by_offset)
-    columns.resize_(by_weight.shape).copy_(by_weight)
 
 
 @torch.no_grad()
@@ -111,20 +108,21 @@ def deform_conv_backward_parameters(
 ) -> None:
     """Add the gradient by weight, times ``scale``, to ``gradWeight``, in place.
 
-    The arguments are those of :func:`deform_conv_forward`; ``columns`` holds the
-    gradient where :func:`deform_conv_backward_input` has just computed it.
+    The arguments are those of :func:`deform_conv_forward`.
     """
-    if columns.shape == gradWeight.shape:
-        by_weight = columns.clone()
-        columns.resize_(0)
-    else:
-        settings = (dH, dW, padH, padW, dilationH, dilationW, group, deformable_group)
-        # The gradient by weight does not depend on the weight.
-        unused = torch.zeros_like(gradWeight)
-        by_weight = _backward(gradOutput, input, unused, offset, None, None, settings)[
-            1
-        ]
-    gradWeight.add_(by_weight.to(gradWeight), alpha=scale)
+    # A convolution of every channel by itself, whose kernels pick one position each,
+    # gives the samples of im2col; torchvision has no gradient by weight alone.
+    channels = input.shape[1]
+    picks = torch.eye(kH * kW, dtype=input.dtype, device=input.device)
+    picks = picks.view(-1, 1, kH, kW).repeat(channels, 1, 1, 1)
+    settings = (dH, dW, padH, padW, dilationH, dilationW, channels, deformable_group)
+    samples = _forward(input, picks, offset, None, None, settings)
+    by_weight = torch.einsum(
+        'ngohw,ngkhw->gok',
+        widen(gradOutput).unflatten(1, (group, -1)),
+        samples.unflatten(1, (group, -1)),
+    )
+    gradWeight.add_(by_weight.reshape(gradWeight.shape).to(gradWeight), alpha=scale)
 
 
 @torch.no_grad()
@@ -252,9 +250,33 @@ def _backward(
     """Gradients by input, weight, offset, mask and bias."""
     arguments = _arguments(input, weight, offset, mask, bias)
     with tolerate_nondeterminism(input):
-        return torchvision_ops()._deform_conv2d_backward(
-            widen(grad).contiguous(), *arguments, *settings, mask is not None
+        by_input, by_weight, by_offset, by_mask, by_bias = (
+            torchvision_ops()._deform_conv2d_backward(
+                widen(grad).contiguous(), *arguments, *settings, mask is not None
+            )
         )
+    # A sample exactly one px before the first row or column does not reach the map
+    # any more; torchvision has the slope from inside there, mmcv none. Padded layers
+    # whose shifts start at 0 begin with a whole frame of such samples.
+    before = _positions(offset, weight.shape[2:], settings) == -1
+    by_offset = by_offset.view_as(before).masked_fill(before, 0).view_as(offset)
+    return by_input, by_weight, by_offset, by_mask, by_bias
+
+
+def _positions(offset: Tensor, kernel: torch.Size, settings: tuple[int, ...]) -> Tensor:
+    """Where the samples lie, in px of the input: (N, groups, kh, kw, 2, H', W')."""
+    stride, pad, dilation = settings[0:2], settings[2:4], settings[4:6]
+    shape = offset.shape[2:]
+    rows, columns = (
+        torch.arange(shape[axis], device=offset.device) * stride[axis]
+        - pad[axis]
+        + torch.arange(kernel[axis], device=offset.device)[:, None] * dilation[axis]
+        for axis in (0, 1)
+    )
+    rows = rows[:, None, :, None].expand(*kernel, *shape)
+    columns = columns[None, :, None, :].expand(*kernel, *shape)
+    shifts = offset.view(len(offset), -1, *kernel, 2, *shape)
+    return torch.stack([rows, columns], dim=2) + shifts
 
 
 def _arguments(

@@ -90,7 +90,7 @@ def remedy() -> str:
         'To get them, compile mmcv beside the torch in use: `MMCV_WITH_OPS=1 pip '
         'install --no-build-isolation --no-cache-dir --no-deps --force-reinstall '
         f'--no-binary {name} {name}=={mmcv.__version__}` (docs/operators.md of mmghost '
-        'has the details).'
+        'has the details, and one more step for newer torch).'
     )
 
 

@@ -78,16 +78,20 @@ def softnms(
 
         overlap = _overlaps(box[first], box[first + 1 :], offset)
         if method == GAUSSIAN:
-            weight = np.exp(-(overlap * overlap) / sigma)
+            # The C library's float32 exponential is that of float64, rounded; NumPy's
+            # own is off by a bit or two, which can change the order of two boxes.
+            exponent = -(overlap * overlap) / sigma
+            weight = np.exp(exponent.astype(np.float64)).astype(np.float32)
         else:
             lowered = 1 - overlap if method == LINEAR else np.float32(0)
             weight = np.where(overlap >= iou_threshold, lowered, np.float32(1))
         score[first + 1 :] *= weight
 
-        stays = _fill_holes(~(score[first + 1 :] < min_score))
-        order = np.concatenate([np.arange(first + 1), first + 1 + stays])
-        box, score, index = box[order], score[order], index[order]
         first += 1
+        keep = ~(score[first:] < min_score)
+        if not keep.all():
+            order = np.concatenate([np.arange(first), first + _fill_holes(keep)])
+            box, score, index = box[order], score[order], index[order]
     kept = np.concatenate([box, score[:, None]], axis=1)
     dets[: len(kept)] = torch.from_numpy(kept).to(dets)
     return torch.from_numpy(index)

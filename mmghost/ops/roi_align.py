@@ -205,8 +205,10 @@ def _pool_maximum(
             ):
                 places = grid.positions(axis, part, (high, wide)[axis])
                 place = places.gather(1, position.flatten(1)).view_as(value)
-                argmax[part] = place.where(found, place.new_tensor(-1)).to(argmax)
-            output[part] = value.where(found, value.new_tensor(lowest)).to(output)
+                place = place.where(found, place.new_tensor(-1))
+                argmax.index_copy_(0, part, place.to(argmax.dtype))
+            value = value.where(found, value.new_tensor(lowest))
+            output.index_copy_(0, part, value.to(output.dtype))
 
 
 def _equal_rows(samples: Tensor) -> Iterator[tuple[tuple[int, int], Tensor]]:

@@ -52,13 +52,14 @@ def roi_pool_forward(
             row[:, :, None, :, None] * width + column[:, None, :, None, :]
         ).flatten(3)  # (R, pooled_height, pooled_width, px of the bin)
         picture = boxes[part, 0].long()[:, None, None, None] * (height * width)
-        value, first = pixels[picture + inside].max(dim=3)
+        values = pixels.index_select(0, (picture + inside).flatten())
+        value, first = values.view(*inside.shape, channels).max(dim=3)
         place = inside.gather(3, first)
         empty = (rows.empty(part)[:, :, None] | columns.empty(part)[:, None])[..., None]
-        value = value.where(~empty, value.new_tensor(0))
-        output[part] = value.permute(0, 3, 1, 2).to(output)
-        place = place.where(~empty, place.new_tensor(-1))
-        argmax[part] = place.permute(0, 3, 1, 2).to(argmax)
+        value = value.where(~empty, value.new_tensor(0)).permute(0, 3, 1, 2)
+        place = place.where(~empty, place.new_tensor(-1)).permute(0, 3, 1, 2)
+        output.index_copy_(0, part, value.to(output.dtype))
+        argmax.index_copy_(0, part, place.to(argmax.dtype))
 
 
 @torch.no_grad()
