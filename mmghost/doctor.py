@@ -415,7 +415,8 @@ def known_bad_versions(installed: dict[str, str]) -> list[Problem]:
         problems.append(
             Problem(
                 f'mmengine {installed["mmengine"]} cannot resume its own checkpoints '
-                f'on torch {installed["torch"]}, which loads weights only',
+                f'on torch {installed["torch"]}, which loads weights only; the tools of '
+                'mmghost can, those of the toolboxes cannot',
                 f"{PIP} install 'torch<2.6' torchvision",
             )
         )
