@@ -26,7 +26,7 @@ def python(code: str) -> subprocess.CompletedProcess:
         env=inherited | {'PYTHONPATH': str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # a busy machine takes a minute to import torch
     )
 
 
