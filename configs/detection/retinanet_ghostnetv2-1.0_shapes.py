@@ -19,14 +19,14 @@ model = dict(
         num_outs=3,
         norm_cfg=norm_cfg),
     bbox_head=dict(
-        num_classes=8,
+        num_classes=6,
         in_channels=96,
         stacked_convs=2,
         feat_channels=96,
         norm_cfg=norm_cfg,
         anchor_generator=dict(strides=[8, 16, 32])))
 
-max_epochs = 5
+max_epochs = 4
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -16,6 +16,8 @@ from .predict import Predictor
 
 CONFIG = 'configs/detection/retinanet_ghostnetv2-1.0_shapes.py'
 PICTURES = 12
+SIDE = 256  # px; twice what the network sees, so that labels can be read
+SCORE = 0.5  # least score of a box in the pictures
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def run_demo(
     unseen = sorted((data / 'coco' / 'val2017').iterdir())[:PICTURES]
     drawn = [out / 'pictures' / f'{picture.stem}.png' for picture in unseen]
     for picture, target in zip(unseen, drawn):
-        predictor.draw(str(picture), str(target))
+        predictor.draw(str(picture), str(target), SCORE)
     draw_sheet(drawn, out / 'predictions.png')
     lap('pictures')
     return DemoResult(
