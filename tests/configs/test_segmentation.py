@@ -249,3 +249,29 @@ def test_the_nuclei_configs_differ_in_their_backbones_alone():
         other['model'].pop('backbone')
         other['model']['decode_head'].pop('in_channels')
         assert other == first, name
+
+
+def test_the_config_for_ones_own_data_in_the_guide_finds_nothing_to_mend(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    from mmghost.engine.preflight import preflight
+
+    guide = (CONFIGS.parent / 'docs/finetune.md').read_text()
+    text = guide.split('## Segmentation')[1].split('```python\n')[1].split('```')[0]
+    text = text.replace("'./segmentation", f"'{CONFIGS}/segmentation")
+    (tmp_path / 'mine.py').write_text(text.replace('data/mine', f'{tmp_path}/mine'))
+    for split in ('train', 'val'):
+        for folder, suffix in (('img_dir', 'jpg'), ('ann_dir', 'png')):
+            path = tmp_path / 'mine' / folder / split / f'a.{suffix}'
+            path.parent.mkdir(parents=True)
+            Image.fromarray(np.eye(40, dtype=np.uint8)).save(path)
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    assert cfg.test_dataloader == cfg.val_dataloader
+    cfg.model.backbone.init_cfg = None
+    assert preflight(cfg, ['train', 'val', 'test']) == []
+    cfg.model.decode_head.num_classes = 150
+    (problem,) = preflight(cfg, ['train'])
+    assert 'is 150, the data set has 2 classes' in problem.what
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        assert MODELS.build(cfg.model).decode_head.num_classes == 150
