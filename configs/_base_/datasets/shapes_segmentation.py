@@ -1,8 +1,8 @@
 # The generated Shapes data set, label maps: 1000 pictures to train on, 100 to test on,
 # 192x192 px; 8 kinds of shape and the background, which is a class of its own here.
-# `python tools/dataset_tools/make_shapes.py data/shapes` makes it within a minute.
+# `python tools/dataset_tools/make_shapes.py data/shapes8 --only ade` makes it.
 dataset_type = 'BaseSegDataset'
-data_root = 'data/shapes/ade/ADEChallengeData2016'
+data_root = 'data/shapes8/ade/ADEChallengeData2016'
 metainfo = dict(
     classes=(
         'background', 'circle', 'crescent', 'cross', 'heart', 'ring', 'square', 'star',
