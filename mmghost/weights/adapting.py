@@ -11,13 +11,12 @@ from typing import Any
 import torch.nn as nn
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import load_from_local
+from mmengine.runner.checkpoint import load_from_http, load_from_local
 from torch import Tensor
 
 from ..models.ghostnet import GhostNet
-from . import mindspore
 from .origins import STEM, recognise, to_mmpretrain
-from .reading import CONTAINERS, MINDSPORE, read
+from .reading import CONTAINERS, MINDSPORE, TORCH, format_of, local_path, read
 
 
 def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) -> bool:
@@ -69,26 +68,33 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     return True
 
 
-def load_from_ckpt(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a ``.ckpt`` file for mmengine.
+def load_from_mmghost(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Read a file in MindSpore's or the safetensors format for mmengine.
 
     Args:
-        filename: The file. MindSpore's is returned by the names of mmpretrain's
-            classifier; anything else is left to mmengine's own reader.
+        filename: A path or http(s) URL. MindSpore's weights are returned by the names of
+            mmpretrain's classifier, safetensors' by their own. A ``.ckpt`` file of torch
+            is left to mmengine's own reader.
         map_location: As for :func:`torch.load`.
+
+    Raises:
+        WeightsError: If there is no such file, or it cannot be read.
     """
-    try:
-        with open(filename, 'rb') as file:
-            is_mindspore = mindspore.looks_like(file.read(512))
-    except OSError:
-        return load_from_local(filename, map_location)
-    if not is_mindspore:
-        return load_from_local(filename, map_location)
+    mmengines = load_from_http if '://' in filename else load_from_local
+    with local_path(filename) as path:
+        if format_of(path, filename) == TORCH:
+            return mmengines(filename, map_location)
     file = read(filename)
+    if file.format != MINDSPORE:
+        return dict(state_dict=dict(file.state))
     state: dict[str, Tensor] = to_mmpretrain(recognise(file.state, filename).state)
     return dict(state_dict=state, meta=dict(mmghost_weights=dict(origin=MINDSPORE)))
 
 
 def register() -> None:
-    """Have mmengine read local ``.ckpt`` files through this package."""
-    CheckpointLoader.register_scheme(r'(?!\w+://).*\.ckpt$', load_from_ckpt, force=True)
+    """Have mmengine read ``.ckpt`` and ``.safetensors`` files through this package."""
+    endings = r'.*\.(ckpt|safetensors)$'
+    # mmengine tries its prefixes in falling order: these stand before `https://`, `''`.
+    CheckpointLoader.register_scheme(
+        [rf'https?://{endings}', rf'(?!\w+://){endings}'], load_from_mmghost, force=True
+    )

@@ -108,13 +108,7 @@ def read(source: str | os.PathLike) -> WeightFile:
 
 
 def _read(path: Path, source: str) -> WeightFile:
-    try:
-        with path.open('rb') as file:
-            head = file.read(512)
-        size = path.stat().st_size
-    except OSError as error:
-        raise WeightsError(f'{source}: cannot be read: {error.strerror}') from None
-    kind = _kind(path, head, size, source)
+    kind = format_of(path, source)
     if kind == MINDSPORE:
         content: Any = mindspore.read(path.read_bytes(), source)
     elif kind == SAFETENSORS:
@@ -133,8 +127,25 @@ def _read(path: Path, source: str) -> WeightFile:
     )
 
 
-def _kind(path: Path, head: bytes, size: int, source: str) -> str:
-    """Tell the format of a file by its beginning, or why it is none."""
+def format_of(path: Path, source: str) -> str:
+    """Tell the format of a file by its beginning.
+
+    Args:
+        path: The file.
+        source: What the person called it, for the messages.
+
+    Returns:
+        ``'torch'``, ``'MindSpore'`` or ``'safetensors'``.
+
+    Raises:
+        WeightsError: If it is none of them. It says what it is, as far as it is known.
+    """
+    try:
+        with path.open('rb') as file:
+            head = file.read(512)
+        size = path.stat().st_size
+    except OSError as error:
+        raise WeightsError(f'{source}: cannot be read: {error.strerror}') from None
     if not head:
         raise WeightsError(f'{source}: is empty (0 bytes)')
     for magic, what in _HINTS:

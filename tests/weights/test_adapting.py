@@ -10,7 +10,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner, load_checkpoint
 
 from mmghost.models import GhostNetClassifier, GhostNetV2
-from mmghost.weights import adapt_checkpoint
+from mmghost.weights import WeightsError, adapt_checkpoint
 from tests.helpers import randomise
 from tests.weights.models import deeplabv3, image_classifier, mask_rcnn, retinanet
 from tests.weights.writers import mindspore_names, write_mindspore
@@ -71,13 +71,34 @@ def test_mmengine_reads_mindspores_ckpt_for_a_classifier(state, tmp_path):
     assert torch.equal(model.head.layers[1].fc.bias, state['classifier.bias'])
 
 
-def test_ckpt_files_of_others_are_left_to_mmengine(tmp_path):
-    torch.save({'state_dict': {'weight': torch.ones(2, 2)}}, tmp_path / 'a.ckpt')
+def test_mmengine_reads_mindspores_ckpt_from_a_url(state, server, torch_home):
+    content = write_mindspore(mindspore_names(state))
+    model = image_classifier()
+    load_checkpoint(model, server.serve('ghostnetv2_1x.ckpt', content), strict=True)
+    assert torch.equal(model.backbone.conv_stem.weight, state['conv_stem.weight'])
+
+
+def test_mmengine_reads_safetensors(tmp_path):
+    path = tmp_path / 'model.safetensors'
+    pytest.importorskip('safetensors.torch').save_file(
+        {'weight': torch.ones(2, 2)}, path
+    )
     model = torch.nn.Linear(2, 2, bias=False)
-    load_checkpoint(model, str(tmp_path / 'a.ckpt'), strict=True)
+    load_checkpoint(model, str(path), strict=True)
     assert (model.weight == 1).all()
-    with pytest.raises(FileNotFoundError):
+
+
+def test_ckpt_files_of_others_are_left_to_mmengine(tmp_path, server, torch_home):
+    torch.save({'state_dict': {'weight': torch.ones(2, 2)}}, tmp_path / 'a.ckpt')
+    url = server.serve('a.ckpt', (tmp_path / 'a.ckpt').read_bytes())
+    for source in (str(tmp_path / 'a.ckpt'), url):
+        model = torch.nn.Linear(2, 2, bias=False)
+        load_checkpoint(model, source, strict=True)
+        assert (model.weight == 1).all()
+    with pytest.raises(WeightsError, match='there is no such file'):
         load_checkpoint(model, str(tmp_path / 'b.ckpt'))
+    with pytest.raises(FileNotFoundError):  # mmengine's own, for other endings
+        load_checkpoint(model, str(tmp_path / 'b.pth'))
 
 
 @pytest.fixture()

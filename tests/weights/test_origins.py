@@ -91,8 +91,9 @@ def test_every_form_of_file_loads_bit_by_bit(save, tmp_path):
     reference = timm_network('ghostnetv2_100')
     ours = classifier('ghostnetv2_100')
     load_pretrained(ours, save(reference, tmp_path))
+    found = ours.state_dict()
     for name, value in reference.state_dict().items():
-        assert torch.equal(ours.state_dict()[name], value), name
+        assert torch.equal(found[name], value), name
 
 
 def test_the_authors_file_loads_with_its_counters_left_out(release):
@@ -202,6 +203,7 @@ def test_mindspores_v1_names_are_translated(tmp_path):
     ours = classifier('ghostnet_100')
     report = load_pretrained(ours, path)
     assert report.loaded == report.total
+    expected = reference.state_dict()
     for name, value in ours.state_dict().items():
         if not name.endswith('num_batches_tracked'):
-            assert torch.equal(value, reference.state_dict()[name]), name
+            assert torch.equal(value, expected[name]), name
