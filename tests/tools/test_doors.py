@@ -1,11 +1,16 @@
 """The tools as a person calls them: help, errors, and the scripts around them."""
 
+import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from tests.engine.toys import write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools'
@@ -89,6 +94,40 @@ def test_an_error_is_one_message_without_a_traceback_and_status_1(
     assert 'Traceback' not in done.stderr
     assert done.stderr.count('error: ') == 1
     assert words in done.stderr[done.stderr.index('error: ') :]
+
+
+def test_train_resume_test_and_demo_one_after_the_other(tmp_path, shapes, monkeypatch):
+    config = write_config(tmp_path, 'classification', shapes)
+    work = tmp_path / 'mine'
+
+    def call(name: str, *arguments: str) -> None:
+        monkeypatch.setattr(sys, 'argv', [name, *arguments])
+        runpy.run_path(str(TOOLS / name), run_name='__main__')
+
+    short = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2']
+    call('train.py', config, '--work-dir', str(work), '--cfg-options', *short)
+    assert (work / 'last_checkpoint').read_text() == str(work / 'iter_2.pth')
+    call('train.py', config, '--work-dir', str(work), '--resume', '--no-validate')
+    meta = torch.load(work / 'iter_4.pth', weights_only=False)['meta']
+    assert meta['iter'] == 4
+    assert not list(work.glob('earlier_*'))
+
+    checkpoint, out = str(work / 'iter_4.pth'), str(tmp_path / 'metrics.json')
+    call('test.py', config, checkpoint, '--out', out, '--out-item', 'metrics')
+    assert 'accuracy/top1' in json.loads(Path(out).read_text())
+
+    pictures, seen = str(shapes / 'imagenet' / 'val' / 'ring'), tmp_path / 'seen'
+    call(
+        'image_demo.py',
+        pictures,
+        config,
+        checkpoint,
+        '--out',
+        str(seen),
+        '--device',
+        'cpu',
+    )
+    assert [path.name for path in seen.iterdir()] == ['000001.png']
 
 
 @pytest.mark.parametrize('script', SCRIPTS)
