@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 OTHER_SIZES = [(96, 160), (32, 64)]
 
 
-def build(cls, output_stride: int, width: float = 0.5):
+def build(cls, output_stride: int, width: float = 0.25):
     model = cls(width, out_indices=(1, 3, 5), output_stride=output_stride)
     return randomise(model).eval()
 
@@ -104,7 +104,7 @@ def test_onnx_computes_the_same_at_two_sizes(output_stride):
 @pytest.mark.parametrize('output_stride', [32, 8])
 @pytest.mark.parametrize('cls', [GhostNetV2, GhostNetV1])
 def test_compiled_without_a_break_in_the_graph_it_computes_the_same(cls, output_stride):
-    model = build(cls, output_stride, width=0.25)
+    model = build(cls, output_stride)
     compiled = torch.compile(model, fullgraph=True)
     assert_same(compiled, model, (64, 96))
     torch._dynamo.reset()
@@ -114,7 +114,7 @@ def test_compiled_without_a_break_in_the_graph_it_computes_the_same(cls, output_
 @pytest.mark.parametrize('cls', [GhostNetV2, GhostNetV1])
 def test_its_graph_has_no_breaks(cls, output_stride):
     """Fullgraph raises at a break; the eager backend leaves the compiler out."""
-    model = build(cls, output_stride, width=0.25)
+    model = build(cls, output_stride)
     torch._dynamo.reset()
     whole = torch.compile(model, fullgraph=True, backend='eager')
     assert_same(whole, model, (64, 96))
