@@ -174,6 +174,14 @@ def format_of(path: Path, source: str) -> str:
     )
 
 
+def holds_no_code(path: Path) -> bool:
+    """Tell whether a file is in a format that is data alone: MindSpore's, safetensors."""
+    try:
+        return format_of(path, str(path)) in (MINDSPORE, SAFETENSORS)
+    except WeightsError:
+        return False
+
+
 def _as_text(head: bytes) -> str:
     """The beginning of a text file; empty for anything else."""
     try:
