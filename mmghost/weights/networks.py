@@ -23,7 +23,8 @@ class Network:
 
     Args:
         width: ``widen_factor``; None if the channels are those of no width.
-        has_dfc: Whether it has DFC attention anywhere: GhostNetV2.
+        has_dfc: Whether it has DFC attention anywhere: GhostNetV2. (Cut before the third
+            bottleneck both versions are the same.)
         dfc_kernels: The kernel sizes of its DFC attention.
         groups: How many of the release's ``blocks.S`` it has, from the first on.
         folded: Whether batch norms were folded into the convolutions.
@@ -73,7 +74,6 @@ def describe(state: Mapping[str, Tensor]) -> Network:
     has_batch_norm = any(name.endswith('running_mean') for name in state)
     return Network(
         width=_width(state),
-        # A network cut before the third bottleneck is the same in both versions.
         has_dfc=any('.short_conv.' in name for name in state),
         dfc_kernels=tuple(sorted(kernels)),
         groups=groups,

@@ -127,7 +127,7 @@ def _prefixes(names: Iterable[str]) -> list[str]:
 def _choose(
     prefixes: list[str], wanted: str | None, names: list[str], source: str
 ) -> str:
-    said = ', '.join(repr(found) for found in prefixes)
+    said = ' and '.join(repr(found) for found in prefixes)
     if not prefixes:
         holds = f'it has {examples(names)}' if names else 'it has no tensors'
         raise WeightsError(
@@ -138,12 +138,10 @@ def _choose(
         for candidate in (wanted, f'module.{wanted}'):
             if candidate in prefixes:
                 return candidate
+        hint = '; without prefix= it is found by itself' if len(prefixes) == 1 else ''
         raise WeightsError(
             f'{source}: has no GhostNet under the prefix {wanted!r}; it has one under '
-            f'{said}. Without prefix= it is found by itself'
-            if len(prefixes) == 1
-            else f'{source}: has no GhostNet under the prefix {wanted!r}; it has some '
-            f'under {said}'
+            f'{said}{hint}'
         )
     if len(prefixes) == 1:
         return prefixes[0]

@@ -349,7 +349,10 @@ def _(folder, _server):
 # Settings. -----------------------------------------------------------------------------
 
 
-@case('a prefix that the file does not have', "it has one under 'backbone.'")
+@case(
+    'a prefix that the file does not have',
+    "it has one under 'backbone.'; without prefix",
+)
 def _(folder, _server):
     state = {f'backbone.{name}': value for name, value in good(GhostNetV2).items()}
     return dict(checkpoint=save(folder, {'state_dict': state}), prefix='encoder')

@@ -49,6 +49,37 @@ def test_a_file_put_into_the_cache_by_hand_needs_no_network(server, torch_home):
     load_pretrained(GhostNetV1(WIDTH), server.closed_url('ghost.pth'))
 
 
+@pytest.mark.parametrize('rank', [0, 1])
+def test_of_many_processes_the_first_fetches_and_the_others_wait(
+    rank, server, torch_home, monkeypatch
+):
+    url = server.serve('ghost.pth', content_of(GhostNetV1(WIDTH)))
+    server.requests.clear()
+
+    def barrier():
+        """What the other process does until both are here."""
+        assert len(server.requests) == (1 if rank == 0 else 0)
+        if rank == 1:
+            torch_home.mkdir(parents=True)
+            (torch_home / 'ghost.pth').write_bytes(b'by the first process')
+
+    monkeypatch.setattr(reading, 'get_dist_info', lambda: (rank, 2))
+    monkeypatch.setattr(reading, 'barrier', barrier)
+    assert reading.fetch(url) == torch_home / 'ghost.pth'
+    assert len(server.requests) == (1 if rank == 0 else 0)
+
+
+def test_where_the_first_process_fails_no_other_waits_for_ever(
+    server, torch_home, monkeypatch
+):
+    reached = []
+    monkeypatch.setattr(reading, 'get_dist_info', lambda: (0, 2))
+    monkeypatch.setattr(reading, 'barrier', lambda: reached.append(True))
+    with pytest.raises(WeightsError, match='404'):
+        reading.fetch(server.url('nothing.pth'))
+    assert reached
+
+
 def test_mindspores_file_is_taken_from_a_url(server, torch_home):
     source = GhostNetV2(WIDTH, out_indices=(5,))
     content = write_mindspore(mindspore_names(source.state_dict()))
