@@ -147,8 +147,17 @@ def load_pretrained(
         raise WeightsError(_refusal(file.source, fit, network, backbone, origin))
     check_numbers({name: origin.state[name] for name in fit.usable}, file.source)
 
-    counters = [n for n in backbone.state_dict() if n.endswith(_COUNTER)]
-    chosen = [*fit.usable, *(name for name in counters if name in origin.state)]
+    # A counter that is none is as good as one that is missing.
+    counters = [
+        name
+        for name, value in backbone.state_dict().items()
+        if name.endswith(_COUNTER)
+        and name in origin.state
+        and origin.state[name].shape == value.shape
+        and origin.state[name].dtype == value.dtype
+        and not origin.state[name].is_meta
+    ]
+    chosen = [*fit.usable, *counters]
     backbone.load_state_dict(
         {name: origin.state[name] for name in chosen}, strict=False
     )
@@ -177,6 +186,8 @@ def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
         WeightsError: Naming a tensor that is not, or a negative variance.
     """
     for name, value in state.items():
+        if value.is_meta:
+            raise WeightsError(f'{source}: {name} has a shape, but no numbers')
         if value.is_quantized or value.is_sparse or not value.is_floating_point():
             kind = str(value.dtype).removeprefix('torch.')
             raise WeightsError(

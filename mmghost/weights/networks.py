@@ -67,6 +67,8 @@ def describe(state: Mapping[str, Tensor]) -> Network:
     }
     stem = state.get('conv_stem.weight')
     classifier = state.get('classifier.weight')
+    if classifier is not None and classifier.ndim != 2:
+        classifier = None
     blocks = {name.split('.')[1] for name in state if name.startswith('blocks.')}
     groups = 0
     while str(groups) in blocks:

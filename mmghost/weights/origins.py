@@ -101,7 +101,7 @@ def recognise(
     found = {name: _tensor(state[old], old, source) for name, old in inside.items()}
     if prefix.endswith('backbone.'):
         base = prefix[: -len('backbone.')]
-        head = _from_mmpretrain(state, base)
+        head = _from_mmpretrain(state, base, source)
         found.update(head)
         if head:
             outside = [n for n in outside if not n.startswith(f'{base}head.layers.')]
@@ -172,7 +172,9 @@ def _from_mindspore(inside: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     return renamed, rest
 
 
-def _from_mmpretrain(state: Mapping[str, Any], base: str) -> dict[str, Tensor]:
+def _from_mmpretrain(
+    state: Mapping[str, Any], base: str, source: str
+) -> dict[str, Tensor]:
     """Take the release's two last layers out of mmpretrain's head, if it is theirs."""
     layers = {
         name[len(base) :]: value
@@ -186,9 +188,13 @@ def _from_mmpretrain(state: Mapping[str, Any], base: str) -> dict[str, Tensor]:
     }
     if layers.keys() != expected.keys():
         return {}
-    found = {ours: layers[theirs].detach() for theirs, ours in expected.items()}
-    # The release's layer behind the pooling is a 1x1 convolution.
-    found['conv_head.weight'] = found['conv_head.weight'][:, :, None, None]
+    found = {
+        ours: _tensor(layers[theirs], f'{base}{theirs}', source)
+        for theirs, ours in expected.items()
+    }
+    if found['conv_head.weight'].ndim == 2:
+        # The release's layer behind the pooling is a 1x1 convolution.
+        found['conv_head.weight'] = found['conv_head.weight'][:, :, None, None]
     return found
 
 
@@ -206,7 +212,7 @@ def to_mmpretrain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, value in state.items():
         for theirs, ours in _MMPRETRAIN_HEAD.items():
             if name.startswith(ours):
-                if name == 'conv_head.weight':
+                if name == 'conv_head.weight' and value.ndim == 4:
                     value = value[:, :, 0, 0]
                 renamed[theirs + name[len(ours) :]] = value
                 break
