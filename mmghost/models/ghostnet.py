@@ -502,6 +502,32 @@ class GhostNet(BaseModule):
         finally:
             self.init_cfg = given
 
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Say how deep a parameter lies, for layer-wise decay of the learning rate.
+
+        The stem is layer 0, each bottleneck one more, then the last convolution; all
+        that is not of the backbone (neck, head) is one layer more. mmpretrain's
+        ``LearningRateDecayOptimWrapperConstructor`` asks for it.
+
+        Args:
+            param_name: Name of the parameter in the whole model.
+            prefix: What stands before the backbone's own names, ``'backbone.'``.
+
+        Returns:
+            The parameter's layer, and the number of layers, the head's included.
+        """
+        starts = [1]  # the layer of each group's first block
+        for group in self.blocks:
+            starts.append(starts[-1] + len(group))
+        head = starts[-1]
+        if not param_name.startswith(prefix):
+            return head, head + 1
+        name = param_name[len(prefix) :].split('.')
+        if name[0] == 'blocks':
+            return starts[int(name[1])] + int(name[2]), head + 1
+        stem = name[0] in ('conv_stem', 'bn1')
+        return 0 if stem else head, head + 1
+
     def _frozen(self) -> Iterator[nn.Module]:
         if self.frozen_stages >= 0:
             yield self.conv_stem
