@@ -1,0 +1,8 @@
+# GhostNetV1 1.1 on ImageNet-1k: the baseline without DFC attention. Its authors gave no
+# command for training it, so it gets GhostNetV2's recipe, which also makes the two
+# comparable: 8 GPUs x 128 pictures, 450 epochs, from random weights.
+# Numbers: top-1 74.5 in the figure of GhostNetV2's release; not trained by this project.
+_base_ = './ghostnetv2-1.0_8xb128_in1k.py'
+
+model = dict(
+    backbone=dict(type='GhostNetV1', widen_factor=1.1), head=dict(in_channels=1056))

@@ -1,0 +1,7 @@
+# Fine-tuning GhostNetV2 1.3 on pictures of one's own; see ghostnetv2-1.0_finetune.py.
+_base_ = './ghostnetv2-1.0_finetune.py'
+
+model = dict(backbone=dict(widen_factor=1.3), head=dict(in_channels=1248))
+load_from = (
+    'https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/'
+    'GhostNetV2/ck_ghostnetv2_13.pth.tar')
