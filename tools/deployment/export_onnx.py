@@ -1,0 +1,108 @@
+r"""Export a classifier, a detector or a segmentor to ONNX, checked against PyTorch.
+
+Examples:
+    python tools/deployment/export_onnx.py configs/retinanet_ghostnetv2_coco.py \
+        work_dirs/retinanet_ghostnetv2_coco/epoch_12.pth --out retinanet.onnx
+    python tools/deployment/run_onnx.py retinanet.onnx picture.jpg --out seen.png
+    python tools/deployment/export_onnx.py CONFIG CHECKPOINT --out a.onnx --raw
+    python tools/deployment/export_onnx.py CONFIG CHECKPOINT --out a.onnx \
+        --fixed --size 416 416
+    python tools/deployment/export_onnx.py CONFIG CHECKPOINT --out a.onnx --int8
+"""
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.deploy.export import OPSET, export_onnx
+from mmghost.engine.errors import run_door
+from mmghost.engine.launch import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='a config of mmdet, mmseg or mmpretrain')
+    parser.add_argument('checkpoint', help='the weights: a file or a URL')
+    parser.add_argument('--out', required=True, help='the file to write, .onnx')
+    parser.add_argument(
+        '--raw',
+        action='store_true',
+        help="leave out decoding, suppression and resizing: the head's own outputs",
+    )
+    parser.add_argument(
+        '--fixed',
+        action='store_true',
+        help='take only one size of input and one batch; default: any',
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help="with --fixed the input's only size; default: from the test pipeline",
+    )
+    parser.add_argument(
+        '--batch', type=int, default=1, help='with --fixed the only batch'
+    )
+    parser.add_argument(
+        '--opset',
+        type=int,
+        default=OPSET,
+        help=f"version of ONNX's operators, 16 to 20; default: {OPSET}",
+    )
+    parser.add_argument(
+        '--int8',
+        type=int,
+        nargs='?',
+        const=64,
+        metavar='PICTURES',
+        help='write also NAME_int8.onnx, quantised by this many pictures of the training '
+        'set; default: 64',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Export as the command line says."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    export = export_onnx(
+        cfg,
+        args.checkpoint,
+        args.out,
+        raw=args.raw,
+        fixed=args.fixed,
+        size=args.size,
+        batch=args.batch,
+        opset=args.opset,
+    )
+    for kind, shapes in (('input', export.inputs), ('output', export.outputs)):
+        for name, shape in shapes.items():
+            print(f'{kind} {name}: {" x ".join(map(str, shape))}')
+    for found in export.comparisons:
+        n, height, width = found.size
+        print(f'checked against PyTorch at {n} x {height}x{width} px: {found.words}')
+    size = os.path.getsize(export.path) / 2**20
+    print(f'{export.facts.task} -> {export.path} ({size:.1f} MiB, opset {args.opset})')
+    if args.int8:
+        from mmghost.deploy.quantisation import quantise
+
+        done = quantise(cfg, export.path, pictures=args.int8)
+        size = os.path.getsize(done.path) / 2**20
+        print(f'int8, by {done.pictures} pictures -> {done.path} ({size:.1f} MiB)')
+
+
+if __name__ == '__main__':
+    run_door(main)
