@@ -27,6 +27,18 @@ HOOKS = Registry(
 OPTIMIZERS = Registry(
     'optimizer', parent=root.OPTIMIZERS, scope='mmghost', locations=['mmghost.engine']
 )
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper',
+    parent=root.OPTIM_WRAPPERS,
+    scope='mmghost',
+    locations=['mmghost.engine'],
+)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='mmghost',
+    locations=['mmghost.engine'],
+)
 PARAM_SCHEDULERS = Registry(
     'parameter scheduler',
     parent=root.PARAM_SCHEDULERS,

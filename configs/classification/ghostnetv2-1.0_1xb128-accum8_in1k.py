@@ -12,7 +12,6 @@ custom_hooks = [
         type='EMAHook',
         ema_type='mmghost.TimmEMA',
         momentum=1e-4,
-        update_buffers=True,
         interval=accumulate),
 ]
 # --auto-scale-lr counts the pictures of an iteration, not those of a step.

@@ -36,7 +36,6 @@ custom_hooks = [
     dict(
         type='EMAHook',
         ema_type='mmghost.TimmEMA',
-        momentum=1e-4,  # decay 0.9999
-        update_buffers=True),
+        momentum=1e-4),  # decay 0.9999
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=1024)
