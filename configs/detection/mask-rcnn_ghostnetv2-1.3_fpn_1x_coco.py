@@ -1,0 +1,12 @@
+# Mask R-CNN with GhostNetV2 1.3 on COCO: as mask-rcnn_ghostnetv2-1.0_fpn_1x_coco.py,
+# wider. 8 GPUs x 2 pictures, 12 epochs, 1333x800. Weights: the authors' ImageNet release.
+# Numbers: lr and schedule are mmdet's; no published AP with this backbone was found.
+_base_ = './mask-rcnn_ghostnetv2-1.0_fpn_1x_coco.py'
+
+model = dict(
+    backbone=dict(
+        widen_factor=1.3,
+        init_cfg=dict(
+            checkpoint='https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/GhostNetV2/ck_ghostnetv2_13.pth.tar'
+        )),
+    neck=dict(in_channels=[32, 52, 144, 208]))

@@ -1,0 +1,12 @@
+# YOLOv3 with GhostNetV2 1.3 on COCO at 320 px: as
+# yolov3_ghostnetv2-1.0_8xb24-320-300e_coco.py, wider. 8 GPUs x 24 pictures.
+# Weights: the authors' ImageNet release. Numbers: none published were found.
+_base_ = './yolov3_ghostnetv2-1.0_8xb24-320-300e_coco.py'
+
+model = dict(
+    backbone=dict(
+        widen_factor=1.3,
+        init_cfg=dict(
+            checkpoint='https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/GhostNetV2/ck_ghostnetv2_13.pth.tar'
+        )),
+    neck=dict(in_channels=[208, 144, 52]))
