@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from ..engine.errors import UserError
 from ..engine.predict import Predictor
+from ..models.dfc import DFCAttention
 from ..version import __version__
 from .graphs import Graph, graph_of
 from .parity import Comparison, compare
@@ -136,10 +137,9 @@ def least_side(model: nn.Module) -> int:
     trace remembers only what happened to the map that it saw. The smallest map has a
     stride of 32, whatever the output stride: see docs/segmentation.md.
     """
-    windows = [
-        getattr(m, 'ratio', 1) for m in model.modules() if hasattr(m, 'downsample')
-    ]
-    window = max((w for w in windows if isinstance(w, int)), default=1)
+    window = max(
+        (m.ratio for m in model.modules() if isinstance(m, DFCAttention)), default=1
+    )
     return 32 * (window - 1) + 1
 
 
@@ -197,15 +197,15 @@ def trace(
     if graph.task == 'segmentation':
         known['image_size'] = torch.tensor([height - 8, width - 8])
         known['original_size'] = torch.tensor([height + 32, width + 64])
-    axes: dict[str, dict[int, str]] = {}
-    if not fixed:
-        axes = {'image': {0: 'batch', 2: 'height', 3: 'width'}, **graph.free}
-        if graph.task != 'segmentation':
-            axes |= {name: {0: 'batch'} for name in graph.inputs[1:]}
-    elif graph.task == 'segmentation' and not isinstance(
-        graph.free.get('labels'), type(None)
-    ):
-        axes = {'labels': {1: 'original_height', 2: 'original_width'}}
+    axes = {name: {0: 'batch'} for name in graph.inputs} | graph.free
+    axes['image'] = {0: 'batch', 2: 'height', 3: 'width'}
+    if graph.task == 'segmentation':  # sizes without a batch: pictures share them
+        axes = {name: axes[name] for name in ('image', *graph.outputs)}
+    if fixed:  # the size of the original stays the picture's own
+        axes = {
+            name: {axis: what for axis, what in free.items() if 'original' in what}
+            for name, free in axes.items()
+        }
     # The newer exporter is the default from torch 2.9 on.
     older = dict(dynamo=False) if torch.__version__ >= (2, 5) else {}
     with torch.no_grad(), warnings.catch_warnings():

@@ -1,0 +1,210 @@
+"""Small networks of every kind that can be exported, each exported once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS, init_default_scope
+
+from mmghost.datasets.shapes import make_shapes
+from mmghost.deploy.export import Export, export_onnx
+from mmghost.engine.launch import load_config
+from mmghost.engine.toolbox import toolbox_of
+from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse
+from tests.engine.toys import CLASSES, write_config
+
+BOXES = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4, target_stds=[1.0] * 4)
+
+
+def retinanet(model: ConfigDict) -> None:
+    model.test_cfg.score_thr = 0.05
+
+
+def fcos(model: ConfigDict) -> None:
+    """No anchors, and a factor of the score beside the classes."""
+    model.bbox_head = dict(
+        type='FCOSHead',
+        num_classes=8,
+        in_channels=16,
+        feat_channels=16,
+        stacked_convs=1,
+        strides=[8, 16, 32],
+    )
+    model.test_cfg.score_thr = 0.05
+
+
+def yolov3(model: ConfigDict) -> None:
+    model.type = 'YOLOV3'
+    model.neck = dict(
+        type='YOLOV3Neck',
+        num_scales=3,
+        in_channels=[40, 28, 12],
+        out_channels=[16] * 3,
+    )
+    model.bbox_head = dict(
+        type='YOLOV3Head',
+        num_classes=8,
+        in_channels=[16] * 3,
+        out_channels=[16] * 3,
+        anchor_generator=dict(
+            type='YOLOAnchorGenerator',
+            base_sizes=[
+                [(60, 50), (80, 99)],
+                [(30, 31), (40, 20)],
+                [(10, 13), (16, 9)],
+            ],
+            strides=[32, 16, 8],
+        ),
+        bbox_coder=dict(type='YOLOBBoxCoder'),
+        featmap_strides=[32, 16, 8],
+    )
+    model.train_cfg = None
+    model.test_cfg = dict(
+        nms_pre=100,
+        min_bbox_size=0,
+        score_thr=0.05,
+        conf_thr=0.005,
+        nms=dict(type='nms', iou_threshold=0.45),
+        max_per_img=10,
+    )
+
+
+def faster_rcnn(model: ConfigDict) -> None:
+    model.type = 'FasterRCNN'
+    model.pop('bbox_head')
+    model.rpn_head = dict(
+        type='RPNHead',
+        in_channels=16,
+        feat_channels=16,
+        anchor_generator=dict(
+            type='AnchorGenerator', scales=[4], ratios=[0.5, 1.0], strides=[8, 16, 32]
+        ),
+        bbox_coder=BOXES,
+        loss_bbox=dict(type='L1Loss'),
+    )
+    model.roi_head = dict(
+        type='StandardRoIHead',
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor',
+            out_channels=16,
+            featmap_strides=[8, 16, 32],
+            finest_scale=14,  # the boxes of 96 px come from every level
+            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
+        ),
+        bbox_head=dict(
+            type='Shared2FCBBoxHead',
+            in_channels=16,
+            fc_out_channels=32,
+            roi_feat_size=7,
+            num_classes=8,
+            reg_class_agnostic=False,
+            bbox_coder=dict(BOXES, target_stds=[0.1] * 4),
+        ),
+    )
+    model.train_cfg = None
+    model.test_cfg = dict(
+        rpn=dict(
+            nms_pre=60,
+            max_per_img=40,
+            nms=dict(type='nms', iou_threshold=0.7),
+            min_bbox_size=0,
+        ),
+        rcnn=dict(
+            score_thr=0.02,
+            nms=dict(type='nms', iou_threshold=0.5),
+            max_per_img=10,
+            mask_thr_binary=0.5,
+        ),
+    )
+
+
+def mask_rcnn(model: ConfigDict) -> None:
+    faster_rcnn(model)
+    model.type = 'MaskRCNN'
+    model.roi_head.mask_roi_extractor = dict(
+        model.roi_head.bbox_roi_extractor,
+        roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=2),
+    )
+    model.roi_head.mask_head = dict(
+        type='FCNMaskHead',
+        num_convs=1,
+        in_channels=16,
+        conv_out_channels=16,
+        num_classes=8,
+    )
+
+
+def as_it_is(model: ConfigDict) -> None:
+    pass
+
+
+TOYS = {
+    'classifier': ('classification', as_it_is),
+    'segmentor': ('segmentation', as_it_is),
+    'retinanet': ('detection', retinanet),
+    'fcos': ('detection', fcos),
+    'yolov3': ('detection', yolov3),
+    'faster-rcnn': ('detection', faster_rcnn),
+    'mask-rcnn': ('detection', mask_rcnn),
+}
+
+
+class Exported(NamedTuple):
+    """A toy, its weights and its file."""
+
+    cfg: Config
+    checkpoint: str
+    export: Export
+
+
+def build_toy(folder: Path, kind: str, data: Path) -> Config:
+    """Return the config of one of ``TOYS``."""
+    task, change = TOYS[kind]
+    cfg = load_config(write_config(folder, task, data))
+    # As in the networks that are shipped: BN is what deploying folds.
+    cfg.model.backbone.norm_cfg = dict(type='BN')
+    change(cfg.model)
+    return cfg
+
+
+def save_random(cfg: Config, path: Path) -> str:
+    """Save random weights under which scores and boxes differ from place to place."""
+    init_default_scope(toolbox_of(cfg).scope)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter)
+            if 'reg' in name.rsplit('.', 2)[-2]:  # boxes of sizes that occur
+                parameter.data *= 0.1
+    meta = dict(classes=CLASSES, palette=[[9, 9, 9 * i] for i in range(8)])
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=meta)), path)
+    return str(path)
+
+
+@pytest.fixture(scope='session')
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few Shapes, larger than what the toys resize them to."""
+    folder = tmp_path_factory.mktemp('shapes')
+    make_shapes(folder, train=2, val=4, size=150, progress=False)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def toy(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
+    """Return a function that gives one of ``TOYS``, exported."""
+    known = {}
+
+    def get(kind: str) -> Exported:
+        if kind not in known:
+            folder = tmp_path_factory.mktemp(kind)
+            cfg = build_toy(folder, kind, data)
+            checkpoint = save_random(cfg, folder / 'random.pth')
+            export = export_onnx(cfg, checkpoint, str(folder / f'{kind}.onnx'))
+            known[kind] = Exported(cfg, checkpoint, export)
+        return known[kind]
+
+    return get

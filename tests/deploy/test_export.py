@@ -1,0 +1,259 @@
+"""Exported files against the toolboxes' own predictions."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip('onnx')
+pytest.importorskip('onnxruntime')
+
+from mmghost.deploy import export as exporting
+from mmghost.deploy.export import export_onnx
+from mmghost.deploy.graphs import DetectorGraph
+from mmghost.deploy.parity import match
+from mmghost.deploy.runtime import FileFault, Runner
+from mmghost.engine.errors import UserError
+from mmghost.engine.predict import Predictor
+
+from .conftest import TOYS, build_toy, save_random
+
+SLIDE = dict(mode='slide', crop_size=(64, 64), stride=(32, 32))
+STEP = 'test_dataloader.dataset.pipeline.1'
+LANCZOS = dict(type='Resize', scale=64, interpolation='lanczos')
+DETECTORS = ['retinanet', 'fcos', 'yolov3', 'faster-rcnn', 'mask-rcnn']
+
+
+def picture(data: Path, number: int = 1) -> str:
+    return str(data / f'coco/val2017/{number:012d}.jpg')
+
+
+def objects(sample) -> tuple:
+    found = sample.pred_instances.numpy()
+    return found.bboxes, found.scores, found.labels
+
+
+@pytest.fixture(params=['onnxruntime', 'openvino'])
+def backend(request) -> str:
+    pytest.importorskip(request.param)
+    return request.param
+
+
+@pytest.mark.parametrize('kind', DETECTORS)
+def test_the_file_finds_the_objects_of_image_demo(toy, data, kind, backend):
+    cfg, checkpoint, export = toy(kind)
+    predictor = Predictor(cfg, checkpoint, 'cpu')
+    runner = Runner(export.path, backend)
+    total = same = 0
+    for name in sorted((data / 'coco/val2017').iterdir()):
+        found, expected = runner.predict(name), objects(predictor.predict(str(name)))
+        total += max(len(found.scores), len(expected[1]))
+        same += match((found.boxes, found.scores, found.labels), expected)
+        assert (np.diff(found.scores) <= 0).all()  # best first
+        # In the picture's own pixels: the network saw 96 px of these 150.
+        assert found.boxes.max() > 96
+    # Overlaps and scores that almost are the threshold may be decided the other way.
+    assert total >= 20 and same >= 0.95 * total, (same, total)
+
+
+def test_the_file_of_a_mask_rcnn_cuts_out_the_pixels_of_image_demo(toy, data, backend):
+    cfg, checkpoint, export = toy('mask-rcnn')
+    assert export.facts.task == 'instance segmentation'
+    sample = Predictor(cfg, checkpoint, 'cpu').predict(picture(data))
+    found = Runner(export.path, backend).predict(picture(data))
+    expected = sample.pred_instances.masks.numpy()
+    assert found.masks.shape == expected.shape == (len(found.labels), 150, 150)
+    assert expected.any(axis=(1, 2)).all()  # no test of empty masks
+    # Only pixels whose probability is the threshold, to within rounding, may differ.
+    assert (found.masks == expected).mean() > 0.999
+
+
+def test_the_file_of_a_segmentor_labels_the_pixels_as_image_demo(toy, data, backend):
+    cfg, checkpoint, export = toy('segmentor')
+    sample = Predictor(cfg, checkpoint, 'cpu').predict(picture(data))
+    found = Runner(export.path, backend).predict(picture(data)).labels
+    expected = sample.pred_sem_seg.data[0].numpy()
+    assert found.shape == expected.shape == (150, 150)
+    assert len(np.unique(expected)) > 1
+    assert (found == expected).mean() > 0.999
+
+
+def test_the_file_of_a_classifier_is_as_sure_as_image_demo(toy, data, backend):
+    cfg, checkpoint, export = toy('classifier')
+    sample = Predictor(cfg, checkpoint, 'cpu').predict(picture(data))
+    found = Runner(export.path, backend).predict(picture(data)).scores
+    # Float32 sums in another order.
+    assert np.allclose(found, sample.pred_score.numpy(), atol=1e-5)
+    assert found.std() > 1e-3
+
+
+@pytest.mark.parametrize('kind', TOYS)
+def test_every_file_was_checked_at_several_sizes_and_batches(toy, kind):
+    sizes = {c.size for c in toy(kind).export.comparisons}
+    assert len(sizes) >= 4 and {n for n, *_ in sizes} >= {1, 3}
+
+
+def test_a_file_that_computes_something_else_is_not_kept(toy, tmp_path, monkeypatch):
+    cfg, checkpoint, _ = toy('retinanet')
+    right = DetectorGraph.suppress
+
+    def wrong(self, boxes, *rest):
+        return right(self, boxes + 2, *rest)
+
+    monkeypatch.setattr(DetectorGraph, 'suppress', wrong)
+    with pytest.raises(UserError, match=r'computes something else.*not kept'):
+        export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
+    assert not list(tmp_path.iterdir())
+
+
+def test_raw_files_give_the_outputs_of_the_head(toy, tmp_path):
+    cfg, checkpoint, _ = toy('retinanet')
+    out = str(tmp_path / 'raw.onnx')
+    export = export_onnx(cfg, checkpoint, out, raw=True)
+    kinds = ('cls_score', 'bbox_pred')
+    assert list(export.outputs) == [f'{k}_{i}' for k in kinds for i in range(3)]
+    assert list(export.inputs) == ['image']
+    assert all(c.good and 'raw outputs' in c.words for c in export.comparisons)
+    with pytest.raises(FileFault, match='raw outputs'):
+        Runner(out).predict(np.zeros((99, 99, 3), np.uint8))
+
+
+def test_files_of_one_size_say_so_and_fill_smaller_pictures_up(toy, data, tmp_path):
+    cfg, checkpoint, _ = toy('retinanet')
+    out = str(tmp_path / 'fixed.onnx')
+    export = export_onnx(cfg, checkpoint, out, fixed=True, size=(96, 128))
+    assert export.inputs['image'] == [1, 3, 96, 128]
+    runner = Runner(out)
+    assert len(runner.predict(picture(data)).scores)
+    high = np.zeros((300, 90, 3), np.uint8)
+    runner.facts = replace(runner.facts, steps=[])
+    with pytest.raises(FileFault, match=r'takes 96x128 px.*300x90'):
+        runner.predict(high)
+
+
+def test_a_size_that_a_trace_gets_wrong_is_refused(toy, tmp_path):
+    cfg, checkpoint, export = toy('classifier')
+    assert export.facts.least_side == 33
+    with pytest.raises(UserError, match='33 px is the least'):
+        export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'), size=(32, 64))
+    runner = Runner(export.path)
+    runner.facts = replace(runner.facts, steps=[])
+    runner.predict(np.zeros((33, 33, 3), np.uint8))
+    with pytest.raises(FileFault, match='right from 33 px up'):
+        runner.predict(np.zeros((32, 64, 3), np.uint8))
+
+
+def test_just_above_the_least_size_the_trace_is_right(toy):
+    """The bound of 33 px is where the network's branch is, not a guess."""
+    cfg, checkpoint, export = toy('classifier')
+    model = Predictor(cfg, checkpoint, 'cpu').model
+    runner = Runner(export.path)
+    errors = {}
+    for side in (32, 33):
+        x = torch.randn(1, 3, side, side)
+        with torch.no_grad():
+            expected = model(x, mode='predict')[0].pred_score.numpy()
+        errors[side] = np.abs(
+            runner.run({'image': x.numpy()})['scores'][0] - expected
+        ).max()
+    assert errors[33] < 1e-5 < 1e-4 < errors[32]
+
+
+@pytest.mark.parametrize(
+    ('kind', 'change', 'message'),
+    [
+        ('segmentor', {'model.test_cfg': SLIDE}, 'mode=whole'),
+        (
+            'retinanet',
+            {'model.test_cfg.nms.type': 'soft_nms'},
+            'plain suppression only',
+        ),
+        ('retinanet', {'model.test_cfg.nms_pre': -1}, 'nms_pre=1000'),
+        ('retinanet', {'model.bbox_head.type': 'PAAHead'}, 'in a way of its own'),
+        (
+            'classifier',
+            {STEP: dict(type='RandomFlip', prob=1.0)},
+            'is RandomFlip, which',
+        ),
+        ('classifier', {STEP: LANCZOS}, "interpolation='lanczos'"),
+    ],
+)
+def test_what_cannot_be_exported_rightly_is_refused(
+    tmp_path, data, kind, change, message
+):
+    cfg = build_toy(tmp_path, kind, data)
+    cfg.merge_from_dict(change)
+    checkpoint = save_random(cfg, tmp_path / 'a.pth')
+    with pytest.raises(UserError, match=message):
+        export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
+
+
+def test_packages_that_are_missing_are_named(monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(UserError, match='pip install onnx onnxruntime'):
+        exporting._check_packages()
+
+
+WITHOUT_TORCH = """
+import sys
+for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'cv2', 'mmdet', 'onnx', 'mmghost'):
+    sys.modules[name] = None  # importing them raises ImportError
+sys.argv = ['run_onnx.py', *sys.argv[2:]]
+import runpy
+runpy.run_path(DOOR, run_name='__main__')
+"""
+
+
+def run_door(root: Path, *args: str) -> subprocess.CompletedProcess:
+    door = str(root / 'tools/deployment/run_onnx.py')
+    code = WITHOUT_TORCH.replace('DOOR', repr(door))
+    environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    return subprocess.run(
+        [sys.executable, '-c', code, '-', *args],
+        capture_output=True, text=True, env=environment, cwd='/',
+    )  # fmt: skip
+
+
+def test_run_onnx_needs_neither_torch_nor_mmghost_nor_opencv(toy, root, data, tmp_path):
+    _, _, export = toy('mask-rcnn')
+    out, found = tmp_path / 'seen', tmp_path / 'found.json'
+    done = run_door(
+        root, export.path, str(data / 'coco/val2017'), '--out', str(out),
+        '--json', str(found), '--score-thr', '0.02', '--threads', '1',
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('objects of score >= 0.02') == 4
+    results = json.loads(found.read_text())
+    expected = Runner(export.path).predict(picture(data))
+    first = results[picture(data)]
+    assert np.allclose(first['boxes'], expected.boxes, atol=1e-2)
+    mask = np.zeros(150 * 150, bool)
+    ends = np.cumsum(first['masks'][0]['counts'])
+    for start, end in zip(ends[::2], ends[1::2]):
+        mask[start:end] = True
+    assert np.array_equal(mask.reshape(150, 150, order='F'), expected.masks[0])
+    drawn = np.asarray(Image.open(out / '000000000001.jpg.png')).astype(int)
+    original = np.asarray(Image.open(picture(data)).convert('RGB')).astype(int)
+    assert drawn.shape == original.shape and np.abs(drawn - original).max() > 30
+
+
+def test_run_onnx_says_what_is_wrong_in_one_line(toy, root, data, tmp_path):
+    _, _, export = toy('classifier')
+    (tmp_path / 'no.jpg').write_text('no picture')
+    (tmp_path / 'no.onnx').write_bytes(b'\x00no file')
+    cases = [
+        ([export.path, str(tmp_path / 'no.jpg')], 'is not a picture'),
+        ([export.path, str(tmp_path / 'nowhere.jpg')], 'No such file'),
+        ([str(tmp_path / 'no.onnx'), picture(data)], 'no whole ONNX file'),
+    ]
+    for args, message in cases:
+        done = run_door(root, *args)
+        assert done.returncode == 1 and message in done.stderr, done.stderr
+        assert 'Traceback' not in done.stderr
