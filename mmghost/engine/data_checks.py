@@ -16,6 +16,18 @@ from .checkpoints import examples
 from .errors import near
 from .pictures import PictureReport, list_pictures
 
+# What to do about faults of COCO's entries, by words of the fault.
+_REMEDIES = {
+    'without area': "add area, the object's or its box's (width x height), in px",
+    'without iscrowd': 'add "iscrowd": 0; the evaluator reads it',
+    'which masks need': 'label outlines, or train boxes alone',
+    'with an id that another has': 'number them anew: ids must differ',
+    'no polygons and no RLE': 'a polygon is [x1, y1, x2, y2, x3, y3, ...] in px',
+    'with a name that another has': 'give each category one entry and one id',
+    'of a picture that is not listed': 'take them out, or add the picture to images',
+    'of a category that is not listed': 'take them out, or add it to categories',
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -185,6 +197,12 @@ def check_coco(
             fault(f'images without {lacks}', f'images[{i}]')
         elif not (_is_number(image['width']) and _is_number(image['height'])):
             fault('images whose width or height is no number', f'images[{i}]')
+        elif not _is_id(image['id']):
+            fault('images whose id is no number', f'images[{i}]')
+        elif not isinstance(image['file_name'], str):
+            fault('images whose file_name is no text', f'images[{i}]')
+        elif min(image['width'], image['height']) < 1:
+            fault('images of no width or height', f'images[{i}] ({image["file_name"]})')
         elif image['id'] in sizes:
             fault('images with an id that another has', f'id {image["id"]}')
         else:
@@ -195,8 +213,14 @@ def check_coco(
         lacks = _lacks(category, ('id', 'name'))
         if lacks:
             fault(f'categories without {lacks}', f'categories[{i}]')
+        elif not _is_id(category['id']) or not isinstance(category['name'], str):
+            fault(
+                'categories whose id is no number or name no text', f'categories[{i}]'
+            )
         elif category['id'] in category_names:
             fault('categories with an id that another has', f'id {category["id"]}')
+        elif category['name'] in category_names.values():
+            fault('categories with a name that another has', category['name'])
         else:
             category_names[category['id']] = category['name']
 
@@ -210,6 +234,9 @@ def check_coco(
             fault(f'annotations without {lacks}', f'annotations[{i}]')
             continue
         label = f'id {entry["id"]}'
+        if not all(_is_id(entry[key]) for key in ('id', 'image_id', 'category_id')):
+            fault('annotations whose ids are no numbers', f'annotations[{i}]')
+            continue
         if entry['id'] in seen:
             fault('annotations with an id that another has', label)
         seen.add(entry['id'])
@@ -222,8 +249,12 @@ def check_coco(
         if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
             fault('annotations whose bbox is not four numbers', label)
             continue
+        if not _is_number(entry['area']):
+            fault('annotations whose area is no number', label)
         if masks and not entry.get('segmentation'):
             fault('annotations without a segmentation, which masks need', label)
+        elif masks and not _is_segmentation(entry['segmentation']):
+            fault('annotations whose segmentation is no polygons and no RLE', label)
         size = sizes.get(entry['image_id'])
         if size is None:
             fault(
@@ -237,17 +268,26 @@ def check_coco(
             outside.append(label)
 
     problems = [
-        Problem(name, f'{len(entries)} {kind}: {examples(entries)}')
+        Problem(name, f'{len(entries)} {kind}: {examples(entries)}', _remedy(kind))
         for kind, entries in faults.items()
     ]
     if not content['images']:
-        problems.append(Problem(name, 'lists no pictures'))
+        problems.append(Problem(name, 'lists no pictures', 'is it the right file?'))
     elif not content['annotations'] and not test:
-        problems.append(Problem(name, 'has no annotations: there is nothing to learn'))
+        what = 'has no annotations: there is nothing to learn'
+        problems.append(Problem(name, what, 'is it the right file?'))
     if outside:
         what = f'{len(outside)} boxes of no area in the picture: {examples(outside)}'
         problems.append(Problem(name, what, 'they are left out', fatal=False))
     return problems + check_class_names(classes, list(category_names.values()), name)
+
+
+def _remedy(kind: str) -> str:
+    """What to do about a kind of fault in the entries of an annotation file."""
+    for words, remedy in _REMEDIES.items():
+        if words in kind:
+            return remedy
+    return 'mend these entries, or export the annotations again'
 
 
 def check_class_names(
@@ -290,6 +330,26 @@ def _is_number(value: Any) -> bool:
     )
 
 
+def _is_id(value: Any) -> bool:
+    """Whether a value can be an id: the readers look them up, and sort them."""
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _is_segmentation(value: Any) -> bool:
+    """Whether a value is a list of polygons, or an RLE of either kind."""
+    if isinstance(value, dict):
+        size, counts = value.get('size'), value.get('counts')
+        known = isinstance(size, list) and len(size) == 2 and all(map(_is_number, size))
+        return known and isinstance(counts, str | list) and bool(counts)
+    return isinstance(value, list) and all(
+        isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(map(_is_number, polygon))
+        for polygon in value
+    )
+
+
 def _check_coco_dataset(
     dataset: Any, path: str, annotations: dict[str, Any]
 ) -> tuple[list[Problem], list[str]]:
@@ -304,7 +364,7 @@ def _check_coco_dataset(
     pictures = [
         os.path.join(folder, image['file_name'])
         for image in content['images']
-        if not _lacks(image, ('file_name',))
+        if not _lacks(image, ('file_name',)) and isinstance(image['file_name'], str)
     ]
     return problems, pictures
 
@@ -361,7 +421,7 @@ def _check_classification_dataset(
         return _check_label_list(dataset.ann_file, folder, classes, dataset.with_label)
     if not dataset.with_label:
         return [], list_pictures(folder, dataset.extensions)
-    folders = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    folders = class_folders(dataset)
     if not folders:
         return [
             Problem(folder, 'holds no class folders', 'one folder for each class')
@@ -388,6 +448,24 @@ def _check_classification_dataset(
             Problem(folder, f'holds no picture ({", ".join(dataset.extensions)})')
         )
     return problems, pictures
+
+
+def class_folders(dataset: BaseDataset) -> list[str] | None:
+    """Name the folders that are the classes of a data set of mmpretrain's.
+
+    Args:
+        dataset: The data set, built with ``lazy_init=True``.
+
+    Returns:
+        The names in the order of the labels; None if folders are not its classes.
+    """
+    names = {cls.__name__ for cls in type(dataset).__mro__}
+    if 'CustomDataset' not in names or dataset.ann_file or not dataset.with_label:
+        return None
+    folder = dataset.img_prefix or ''
+    if not os.path.isdir(folder):
+        return None
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
 
 
 def _check_label_list(

@@ -16,11 +16,10 @@ import numpy as np
 
 from .checkpoints import examples
 from .data_checks import Problem, segmentation_files
-from .pictures import picture_fault
+from .pictures import picture_fault, picture_size
 
 _THREADS = 8
 _IGNORED = 255  # of mmseg's losses and metrics
-_EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def label_map_fault(picture: str, label_map: str, labels: Labels | None) -> str 
         return (
             f'is a picture in colour ({"".join(bands)}), not one number for each pixel'
         )
-    size = _size_as_read(picture)
+    size = picture_size(picture)
     if size is not None and values.shape != size:
         ours, theirs = values.shape, size
         return (
@@ -169,19 +168,6 @@ def label_map_fault(picture: str, label_map: str, labels: Labels | None) -> str 
         return None
     outside = [str(value) for value in present[~inside]]
     return f'holds {examples(outside, 5)}; {labels}'
-
-
-def _size_as_read(picture: str) -> tuple[int, int] | None:
-    """Height and width of a picture as OpenCV reads it: turned as its EXIF says."""
-    from PIL import Image
-
-    try:
-        with Image.open(picture) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-    except (OSError, SyntaxError, ValueError, EOFError):
-        return None  # the check of pictures tells that
-    return (width, height) if turned else (height, width)
 
 
 def label_map_problems(report: LabelMapReport, path: str) -> list[Problem]:

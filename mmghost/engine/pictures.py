@@ -4,13 +4,15 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 # Network file systems answer slowly, but many at a time.
 _THREADS = 8
 _TAIL = 1024  # bytes; some cameras and tools leave a few behind the end mark
+_EXIF_ORIENTATION = 0x0112
 
 
 @dataclass
@@ -33,7 +35,11 @@ class PictureReport:
 
 
 def check_pictures(
-    paths: Iterable[str], seconds: float = 30.0, threads: int = _THREADS
+    paths: Iterable[str],
+    seconds: float = 30.0,
+    threads: int = _THREADS,
+    decode: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PictureReport:
     """Check that pictures are there (all of them) and whole (as many as time allows).
 
@@ -44,6 +50,8 @@ def check_pictures(
         paths: The pictures.
         seconds: Time for opening files; 0 opens none, infinity all.
         threads: How many files are opened at a time.
+        decode: Decode every picture that is opened, see :func:`picture_fault`.
+        progress: Called with how many were opened and how many there are.
 
     Returns:
         What was found.
@@ -66,20 +74,22 @@ def check_pictures(
 
     random.Random(0).shuffle(present)
     step = 32 * threads
+    fault_of = partial(picture_fault, decode=decode)
     with ThreadPoolExecutor(threads) as pool:
         for i in range(0, len(present), step):
             if time.monotonic() - start >= seconds:
                 break
             chunk = present[i : i + step]
-            for path, fault in zip(chunk, pool.map(picture_fault, chunk)):
+            for path, fault in zip(chunk, pool.map(fault_of, chunk)):
                 if fault:
                     report.broken[path] = fault
             report.checked += len(chunk)
+            progress(report.checked, len(present))
     report.seconds = time.monotonic() - start
     return report
 
 
-def picture_fault(path: str) -> str | None:
+def picture_fault(path: str, decode: bool = False) -> str | None:
     """Tell what is wrong with a picture file, without decoding it where that can be.
 
     A JPEG ends with its end-of-image mark and a PNG with its IEND chunk; readers put
@@ -88,6 +98,7 @@ def picture_fault(path: str) -> str | None:
 
     Args:
         path: The file.
+        decode: Decode it in any case; that finds damage which a whole end hides.
 
     Returns:
         The fault in a few words, or None.
@@ -102,9 +113,10 @@ def picture_fault(path: str) -> str | None:
         return f'cannot be read ({error.strerror})'
     if not head:
         return 'is empty'
-    if head.startswith(b'\xff\xd8') and b'\xff\xd9' in tail:
-        return None
-    if head.startswith(b'\x89PNG\r\n\x1a\n') and b'IEND' in tail:
+    ends = (head.startswith(b'\xff\xd8') and b'\xff\xd9' in tail) or (
+        head.startswith(b'\x89PNG\r\n\x1a\n') and b'IEND' in tail
+    )
+    if ends and not decode:
         return None
     return _decoding_fault(path)
 
@@ -122,6 +134,24 @@ def _decoding_fault(path: str) -> str | None:
     except Image.DecompressionBombError as error:
         return str(error)
     return None
+
+
+def picture_size(path: str) -> tuple[int, int] | None:
+    """Tell height and width of a picture as OpenCV reads it: turned as its EXIF says.
+
+    Returns:
+        Height and width in px; None for a file that is not there or no picture, which
+        :func:`picture_fault` puts in words.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        return None
+    return (width, height) if turned else (height, width)
 
 
 def list_pictures(folder: str, suffixes: str | Sequence[str]) -> list[str]:

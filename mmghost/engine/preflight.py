@@ -8,6 +8,7 @@ so under the toolboxes' own tools.
 import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from mmengine.config import Config
@@ -20,11 +21,13 @@ from .checkpoints import examples
 from .data_checks import (
     Problem,
     check_dataset,
+    class_folders,
     load_coco,
     missing_file,
     near_file,
     picture_problems,
 )
+from .data_counts import check_count
 from .errors import UserError, explain, from_scratch, near, same_start, walk
 from .head_checks import check_heads
 from .label_maps import check_label_maps, label_map_problems
@@ -51,6 +54,8 @@ def preflight(
     loaders: Sequence[str] = ('train', 'val'),
     picture_seconds: float = 30.0,
     note: Callable[[str], None] = print,
+    decode: bool = False,
+    progress: Callable[[str, int, int], None] = lambda path, done, total: None,
 ) -> list[Problem]:
     """Run every check that a config asks for.
 
@@ -59,6 +64,9 @@ def preflight(
         loaders: Which data are needed: ``'train'``, ``'val'``, ``'test'``.
         picture_seconds: Time for opening pictures, over all of them.
         note: Called with a line on what was looked at, and how long that took.
+        decode: Decode every picture that is opened, instead of looking at its ends.
+        progress: Called with the data set's place, how many pictures were opened and
+            how many there are.
 
     Returns:
         What was found, each thing once.
@@ -74,10 +82,17 @@ def preflight(
         for path, dataset in build_datasets(cfg, f'{loader}_dataloader'):
             found, pictures = check_dataset(dataset, path, annotations)
             problems += found
+            if not found:
+                problems += check_count(dataset, path, pictures)
             if loader == 'train':
                 problems += check_num_classes(cfg, dataset)
             if pictures and not any(problem.fatal for problem in found):
-                report = check_pictures(pictures, picture_seconds)
+                report = check_pictures(
+                    pictures,
+                    picture_seconds,
+                    decode=decode,
+                    progress=partial(progress, path),
+                )
                 picture_seconds = max(0.0, picture_seconds - report.seconds)
                 problems += picture_problems(report, path)
                 note(
@@ -265,7 +280,7 @@ def _leaves(node: Any, path: str) -> list[tuple[str, dict]]:
 
 def check_num_classes(cfg: Config, dataset: BaseDataset) -> list[Problem]:
     """Check that the heads predict as many classes as the data have."""
-    classes = dataset.metainfo.get('classes')
+    classes = dataset.metainfo.get('classes') or class_folders(dataset)
     if classes is None or type_name(cfg.model.get('type')) == 'RPN':
         return []
     problems = []

@@ -1,0 +1,547 @@
+"""The text of a config for data of one's own: short, for a person to read and change."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mmghost
+
+from .plan import Plan
+
+
+class Detector(NamedTuple):
+    """What a config for one of the detectors needs to know.
+
+    Attributes:
+        title: Its name.
+        base: Its model in ``configs/_base_/models``, for GPUs.
+        light: The one with light heads; that for GPUs where it is light itself.
+        heads: Where the number of classes stands, below ``model``.
+        optimizer: Of its recipe, with the lr for ``recipe_batch`` pictures.
+        recipe_batch: The batch size that the lr is for.
+        batch: Pictures a step on one GPU at most.
+        strides: Of its anchors on GPUs and with light heads; none for anchor-free heads.
+    """
+
+    title: str
+    base: str
+    light: str
+    heads: tuple[str, ...]
+    optimizer: dict[str, Any]
+    recipe_batch: int
+    batch: int = 16
+    strides: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+
+
+# fmt: off
+_SGD = dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=0.0001)
+_BOX = ('roi_head.bbox_head',)
+DETECTORS = {
+    'retinanet': Detector(
+        'RetinaNet', 'retinanet_ghostnetv2_fpn', 'retinanet_ghostnetv2_light',
+        ('bbox_head',), _SGD | dict(lr=0.01), 16,
+        strides=((8, 16, 32, 64, 128), (8, 16, 32))),
+    'faster-rcnn': Detector(
+        'Faster R-CNN', 'faster-rcnn_ghostnetv2_fpn', 'faster-rcnn_ghostnetv2_fpn',
+        _BOX, _SGD, 16, strides=((4, 8, 16, 32, 64),) * 2),
+    'mask-rcnn': Detector(
+        'Mask R-CNN', 'mask-rcnn_ghostnetv2_fpn', 'mask-rcnn_ghostnetv2_light',
+        (*_BOX, 'roi_head.mask_head'), _SGD, 16, strides=((4, 8, 16, 32, 64),) * 2),
+    'yolov3': Detector(
+        'YOLOv3', 'yolov3_ghostnetv2', 'yolov3_ghostnetv2', ('bbox_head',),
+        _SGD | dict(lr=0.003, weight_decay=0.0005), 64, 32),
+    'rtmdet': Detector(
+        'RTMDet', 'rtmdet_ghostnetv2', 'rtmdet_ghostnetv2', ('bbox_head',),
+        dict(type='AdamW', lr=0.004, weight_decay=0.05), 256, 32),
+}
+# fmt: on
+# What the light heads learn well with, from scratch and from weights, for 8 pictures.
+_LIGHT_LR = {True: 0.002, False: 0.0005}
+
+
+def configs_folder() -> Path:
+    """The folder of mmghost's configs: beside the package, or inside an installed one."""
+    package = Path(mmghost.__file__).resolve().parent
+    beside = package.parent / 'configs'
+    return beside if (beside / '_base_').is_dir() else package / '.mim' / 'configs'
+
+
+def base_path(name: str, out: str) -> str:
+    """The path of one of mmghost's configs as a config at ``out`` has to write it."""
+    path = configs_folder() / name
+    folder = Path(out).resolve().parent
+    if folder.is_relative_to(configs_folder().parent):
+        text = Path(os.path.relpath(path, folder)).as_posix()
+        return text if text.startswith('.') else f'./{text}'
+    return path.as_posix()
+
+
+def source(value: Any, indent: int = 0, before: int = 0) -> str:
+    """Write a value as a config does: ``dict(...)``, broken where it grows long.
+
+    Args:
+        value: What to write.
+        indent: Indentation of the line that it begins in.
+        before: How many characters stand before it in that line.
+    """
+    flat = _flat(value)
+    if len(flat) + indent + before <= 86 or not isinstance(value, dict | list | tuple):
+        return flat
+    pad = ' ' * (indent + 4)
+    if isinstance(value, dict):
+        inner = [
+            f'{pad}{key}={source(item, indent + 4, len(key) + 1)}'
+            for key, item in value.items()
+        ]
+        return 'dict(\n' + ',\n'.join(inner) + ')'
+    left, right = '[]' if isinstance(value, list) else '()'
+    inner = [f'{pad}{source(item, indent + 4)}' for item in value]
+    return f'{left}\n' + ',\n'.join(inner) + f',\n{" " * indent}{right}'
+
+
+class Code(str):
+    """An expression that is written as it is, such as ``len(classes)``."""
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, Mapping):
+        return f'dict({", ".join(f"{k}={_flat(v)}" for k, v in value.items())})'
+    if isinstance(value, list):
+        return f'[{", ".join(map(_flat, value))}]'
+    if isinstance(value, tuple):
+        return f'({", ".join(map(_flat, value))}{"," * (len(value) == 1)})'
+    return repr(value)
+
+
+def comment(lines: Sequence[str]) -> str:
+    """Write lines as comments, broken at 88 characters."""
+    import textwrap
+
+    return '\n'.join(
+        textwrap.fill(line, 88, initial_indent='# ', subsequent_indent='#   ')
+        for line in lines
+    )
+
+
+def assign(**values: Any) -> str:
+    """Write ``name = value`` lines."""
+    return '\n'.join(
+        f'{name} = {source(value, before=len(name) + 3)}'
+        for name, value in values.items()
+    )
+
+
+def nested(path: str, value: Any) -> dict:
+    """``nested('a.b', v)`` is ``{'a': {'b': v}}``."""
+    for key in reversed(path.split('.')):
+        value = {key: value}
+    return value
+
+
+def merged(*parts: Mapping[str, Any]) -> dict:
+    """Merge nested dicts; later ones win."""
+    result: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def starting_weights(weights: str | None, frozen: bool) -> dict[str, Any]:
+    """The backbone's part of a config that says what it starts from.
+
+    Args:
+        weights: A path or URL, ``'none'`` for random ones, None for what the base has.
+        frozen: Whether the base freezes layers and keeps statistics.
+    """
+    if weights is None:
+        return {}
+    if weights != 'none':
+        return dict(init_cfg=dict(checkpoint=weights))
+    melted = dict(frozen_stages=-1, norm_eval=False) if frozen else {}
+    return dict(**melted, init_cfg=None)
+
+
+def cosine_schedule(epochs: int, iterations: int) -> list[dict[str, Any]]:
+    """Warm up over at most 50 iterations, then go down a cosine to the last epoch."""
+    warm_up = max(1, min(50, iterations // 10))
+    return [
+        dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warm_up),
+        dict(
+            type='CosineAnnealingLR',
+            eta_min_ratio=0.01,
+            begin=0,
+            end=Code('max_epochs'),
+            T_max=Code('max_epochs'),
+            by_epoch=True,
+            convert_to_iter_based=True,
+        ),
+    ]
+
+
+def light_lr(weights: str | None, batch: int) -> float:
+    """The lr of AdamW for the light heads."""
+    return _LIGHT_LR[weights == 'none'] * batch / 8
+
+
+def detection_text(
+    header: Sequence[str],
+    bases: Sequence[str],
+    detector: Detector,
+    classes: Sequence[str],
+    train: tuple[str, str],
+    val: tuple[str, str],
+    plan: Plan,
+    anchors: Mapping[str, Any],
+    most_objects: int,
+    iterations: int,
+    weights: str | None,
+    masks: bool,
+    widen: Mapping[str, Any],
+) -> str:
+    """Write the config of a detector or an instance segmentor.
+
+    Args:
+        header: Comment lines that open it.
+        bases: Paths for ``_base_``.
+        detector: Which.
+        classes: Names of the classes.
+        train: Annotation file and picture folder to train on.
+        val: The same to validate on.
+        plan: Size, batch, epochs, workers.
+        anchors: What to override of the model for the boxes' shapes.
+        most_objects: How many objects the fullest picture has.
+        iterations: Steps of the whole training.
+        weights: As for :func:`starting_weights`.
+        masks: Whether masks are learned, too.
+        widen: What to override of the model for another width.
+
+    Returns:
+        The text.
+    """
+    count = Code('len(classes)')
+    has_light = detector.light != detector.base
+    model = merged(
+        dict(
+            backbone=starting_weights(weights, 'fpn' in bases[0]),
+        ),
+        widen,
+        *(nested(head, dict(num_classes=count)) for head in detector.heads),
+        anchors,
+        {} if detector.strides[0] or detector.title != 'RTMDet'
+        else dict(data_preprocessor=dict(pad_size_divisor=32)),
+    )  # fmt: skip
+    if most_objects > 100:
+        kept = -(-most_objects * 5 // 4 // 100) * 100
+        place = 'test_cfg.rcnn' if 'rcnn' in detector.base else 'test_cfg'
+        model = merged(model, nested(place, dict(max_per_img=kept)))
+    if not model['backbone']:
+        del model['backbone']
+    load = dict(type='LoadAnnotations', with_bbox=True)
+    load |= dict(with_mask=True) if masks else {}
+    resize = dict(type='Resize', scale=Code('(size, size)'), keep_ratio=True)
+    meta = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+    train_pipeline = [
+        dict(type='LoadImageFromFile'), load, resize,
+        dict(type='RandomFlip', prob=0.5), dict(type='PackDetInputs'),
+    ]  # fmt: skip
+    test_pipeline = [
+        dict(type='LoadImageFromFile'), resize, load,
+        dict(type='PackDetInputs', meta_keys=meta),
+    ]  # fmt: skip
+
+    def dataset(ann_file: str, folder: str, pipeline: str, **more: Any) -> dict:
+        return dict(
+            data_root='',
+            ann_file=ann_file,
+            data_prefix=dict(img=folder),
+            metainfo=Code('metainfo'),
+            **more,
+            pipeline=Code(pipeline),
+        )
+
+    if plan.light and has_light:
+        optimizer = dict(
+            type='AdamW', lr=light_lr(weights, plan.batch), weight_decay=0.05
+        )
+    else:
+        lr = detector.optimizer['lr'] * plan.batch / detector.recipe_batch
+        optimizer = detector.optimizer | dict(lr=lr)
+    optimizer['lr'] = float(f'{optimizer["lr"]:.2g}')
+    keep = dict(filter_empty_gt=True, min_size=0)
+    parts = [
+        comment(header),
+        '_base_ = ' + source(list(bases), before=9) + '\n',
+        assign(
+            classes=tuple(classes), size=plan.size, batch_size=plan.batch,
+            max_epochs=plan.epochs,
+        ) + '\n',
+        assign(model=model) + '\n',
+        assign(
+            metainfo=dict(classes=Code('classes')),
+            train_pipeline=train_pipeline,
+            test_pipeline=test_pipeline,
+            train_dataloader=dict(
+                batch_size=Code('batch_size'),
+                num_workers=plan.workers,
+                dataset=dataset(*train, 'train_pipeline', filter_cfg=keep),
+            ),
+            val_dataloader=dict(
+                num_workers=plan.workers, dataset=dataset(*val, 'test_pipeline')
+            ),
+            test_dataloader=Code('val_dataloader'),
+            val_evaluator=dict(ann_file=val[0], classwise=True),
+            test_evaluator=Code('val_evaluator'),
+        ) + '\n',
+        assign(
+            train_cfg=dict(
+                type='EpochBasedTrainLoop', max_epochs=Code('max_epochs'),
+                val_interval=max(1, plan.epochs // 4),
+            ),
+            val_cfg=dict(type='ValLoop'),
+            test_cfg=dict(type='TestLoop'),
+            optim_wrapper=dict(
+                type='OptimWrapper', optimizer=optimizer, clip_grad=dict(max_norm=10)
+            ),
+            param_scheduler=cosine_schedule(plan.epochs, iterations),
+            auto_scale_lr=dict(enable=False, base_batch_size=Code('batch_size')),
+            default_hooks=dict(
+                logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2)
+            ),
+        ) + '\n',
+    ]  # fmt: skip
+    return '\n'.join(parts) + _cpu_hooks(plan)
+
+
+def _cpu_hooks(plan: Plan) -> str:
+    if not plan.light:
+        return ''
+    return "custom_hooks = [dict(type='mmghost.ChannelsLastHook')]  # faster on CPUs\n"
+
+
+def classification_text(
+    header: Sequence[str],
+    base: str,
+    classes: Sequence[str],
+    train: str,
+    val: str,
+    plan: Plan,
+    weights: str | None,
+) -> str:
+    """Write the config of a classifier; see :func:`detection_text`."""
+    crop = [
+        dict(type='LoadImageFromFile'),
+        dict(
+            type='RandomResizedCrop', scale=Code('size'), crop_ratio_range=(0.25, 1.0)
+        ),
+        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+        dict(type='PackInputs'),
+    ]
+    centre = [
+        dict(type='LoadImageFromFile'),
+        dict(
+            type='ResizeEdge', scale=Code('size * 8 // 7'), edge='short',
+            backend='pillow', interpolation='bicubic',
+        ),
+        dict(type='CenterCrop', crop_size=Code('size')),
+        dict(type='PackInputs'),
+    ]  # fmt: skip
+
+    def loader(folder: str, pipeline: str) -> dict:
+        return dict(
+            batch_size=Code('batch_size'),
+            num_workers=plan.workers,
+            dataset=dict(
+                data_root='',
+                data_prefix=folder,
+                metainfo=Code('metainfo'),
+                pipeline=Code(pipeline),
+            ),
+        )
+
+    start: dict[str, Any] = {}
+    if weights is not None:
+        start = dict(load_from=None if weights == 'none' else weights)
+    lr = (2e-3 if weights == 'none' else 5e-4) * plan.batch / 32
+    parts = [
+        comment(header),
+        f'_base_ = {base!r}\n',
+        assign(
+            classes=tuple(classes), size=plan.size, batch_size=plan.batch,
+            max_epochs=plan.epochs,
+        ) + '\n',
+        assign(
+            model=dict(head=dict(num_classes=Code('len(classes)'))),
+            metainfo=dict(classes=Code('classes')),
+            train_pipeline=crop,
+            test_pipeline=centre,
+            train_dataloader=loader(train, 'train_pipeline'),
+            val_dataloader=loader(val, 'test_pipeline'),
+            test_dataloader=Code('val_dataloader'),
+        ) + '\n',
+        assign(
+            train_cfg=dict(
+                max_epochs=Code('max_epochs'), val_interval=max(1, plan.epochs // 4)
+            ),
+            optim_wrapper=dict(optimizer=dict(lr=float(f'{lr:.2g}'))),
+            auto_scale_lr=dict(base_batch_size=Code('batch_size')),
+            default_hooks=dict(logger=dict(interval=10)),
+            **start,
+        ) + '\n',
+    ]  # fmt: skip
+    return '\n'.join(parts) + _cpu_hooks(plan)
+
+
+def segmentation_text(
+    header: Sequence[str],
+    bases: Sequence[str],
+    classes: Sequence[str],
+    data: Mapping[str, Any],
+    train: tuple[str, str],
+    val: tuple[str, str],
+    plan: Plan,
+    scale: int,
+    iterations: int,
+    weights: str | None,
+) -> str:
+    """Write the config of a segmentor; see :func:`detection_text`.
+
+    Args:
+        header: Comment lines that open it.
+        bases: Paths for ``_base_``.
+        classes: Names of the classes.
+        data: Suffixes of pictures and label maps.
+        train: Folders of pictures and of label maps to train on.
+        val: The same to validate on.
+        plan: Side of the crops, batch, workers.
+        scale: The longer side that pictures are resized to, in px.
+        iterations: Steps of the whole training.
+        weights: As for :func:`starting_weights`.
+    """
+    dilations = (1, 6, 12, 18)
+    while max(dilations) * 16 >= plan.size and max(dilations) > 1:
+        dilations = tuple(max(1, dilation // 2) for dilation in dilations)
+    head = dict(
+        dilations=tuple(dict.fromkeys(dilations)), num_classes=Code('len(classes)')
+    )
+    if plan.light:
+        head |= dict(channels=64, c1_channels=24)
+        auxiliary: Any = None
+    else:
+        auxiliary = dict(num_classes=Code('len(classes)'))
+    optimizer = (
+        dict(type='AdamW', lr=light_lr(weights, plan.batch) * 2, weight_decay=0.05)
+        if plan.light
+        else dict(
+            type='SGD', lr=0.01 * plan.batch / 16, momentum=0.9, weight_decay=0.0005
+        )
+    )
+    model = dict(
+        data_preprocessor=dict(size=Code('crop_size')),
+        backbone=dict(output_stride=16, **starting_weights(weights, False)),
+        decode_head=head,
+        auxiliary_head=auxiliary,
+    )
+    resize = dict(type='Resize', scale=(scale, scale), keep_ratio=True)
+    random_resize = dict(
+        type='RandomResize',
+        scale=(scale, scale),
+        ratio_range=(0.75, 1.5),
+        keep_ratio=True,
+    )
+
+    def loader(folders: tuple[str, str], pipeline: str, **more: Any) -> dict:
+        return dict(
+            **more,
+            num_workers=plan.workers,
+            persistent_workers=True,
+            dataset=dict(
+                type='BaseSegDataset',
+                data_prefix=dict(img_path=folders[0], seg_map_path=folders[1]),
+                metainfo=Code('metainfo'),
+                **data,
+                pipeline=Code(pipeline),
+            ),
+        )
+
+    interval = max(1, iterations // 4)
+    parts = [
+        comment(header),
+        '_base_ = ' + source(list(bases), before=9) + '\n',
+        assign(
+            classes=tuple(classes),
+            crop_size=(plan.size, plan.size),
+            batch_size=plan.batch,
+            max_iters=iterations,
+        ) + '\n',
+        assign(model=model) + '\n',
+        assign(
+            metainfo=dict(classes=Code('classes'), palette=_palette(len(classes))),
+            train_pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations'),
+                random_resize,
+                dict(type='RandomCrop', crop_size=Code('crop_size'), cat_max_ratio=0.9),
+                dict(type='RandomFlip', prob=0.5),
+                dict(type='PackSegInputs'),
+            ],
+            test_pipeline=[
+                dict(type='LoadImageFromFile'),
+                resize,
+                dict(type='LoadAnnotations'),
+                dict(type='PackSegInputs'),
+            ],
+            train_dataloader=loader(
+                train, 'train_pipeline', batch_size=Code('batch_size'),
+                sampler=dict(type='InfiniteSampler', shuffle=True),
+            ),
+            val_dataloader=loader(
+                val, 'test_pipeline', batch_size=1,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+            ),
+            test_dataloader=Code('val_dataloader'),
+            val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+            test_evaluator=Code('val_evaluator'),
+        ) + '\n',
+        assign(
+            train_cfg=dict(
+                type='IterBasedTrainLoop', max_iters=Code('max_iters'),
+                val_interval=interval,
+            ),
+            val_cfg=dict(type='ValLoop'),
+            test_cfg=dict(type='TestLoop'),
+            optim_wrapper=dict(
+                type='OptimWrapper',
+                optimizer=optimizer | dict(lr=float(f'{optimizer["lr"]:.2g}')),
+                clip_grad=dict(max_norm=10),
+            ),
+            param_scheduler=[
+                dict(
+                    type='LinearLR', start_factor=0.01, by_epoch=False, begin=0,
+                    end=max(1, min(50, iterations // 10)),
+                ),
+                dict(
+                    type='PolyLR', eta_min=1e-5, power=0.9, begin=0,
+                    end=Code('max_iters'), by_epoch=False,
+                ),
+            ],
+            auto_scale_lr=dict(enable=False, base_batch_size=Code('batch_size')),
+            default_hooks=dict(
+                logger=dict(interval=10),
+                checkpoint=dict(interval=interval, max_keep_ckpts=2),
+            ),
+        ) + '\n',
+    ]  # fmt: skip
+    return '\n'.join(parts) + _cpu_hooks(plan)
+
+
+def _palette(count: int) -> list[list[int]]:
+    """Colours to draw classes in: black for the first, hues around the circle then."""
+    import colorsys
+
+    hues = [colorsys.hsv_to_rgb(i * 0.381966 % 1, 0.75, 1) for i in range(count - 1)]
+    return [[0, 0, 0], *([round(255 * part) for part in hue] for hue in hues)]
