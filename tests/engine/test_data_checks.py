@@ -204,9 +204,17 @@ def test_class_folders_are_counted_against_the_classes(tmp_path, own_shapes):
 
 def test_an_empty_class_folder_is_told_but_stops_nothing(tmp_path, own_shapes):
     (own_shapes / 'imagenet/train/zebra').mkdir()
-    cfg = Config.fromfile(write_config(tmp_path, 'classification', own_shapes))
-    found = preflight(cfg, ('train',))
+    more = "model['head']['num_classes'] = 9"
+    path = write_config(tmp_path, 'classification', own_shapes, more)
+    found = preflight(Config.fromfile(path), ('train',))
     assert [(p.what, p.fatal) for p in found] == [('holds no picture', False)]
+
+
+def test_a_head_for_fewer_classes_than_there_are_folders_is_told(tmp_path, own_shapes):
+    more = "model['head']['num_classes'] = 5"
+    (found,) = problems(tmp_path, 'classification', own_shapes, ('train',), more)
+    assert 'model.head.num_classes: is 5, the data set has 8 classes (circle' in found
+    assert '--cfg-options model.head.num_classes=8' in found
 
 
 def test_a_list_of_labels_is_checked_line_by_line(tmp_path, own_shapes):

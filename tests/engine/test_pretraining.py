@@ -115,29 +115,6 @@ def test_logits_and_accuracy_are_those_of_timms_own_evaluation(
     assert metrics['accuracy/top5'] == pytest.approx(100 * 8 / 12)
 
 
-def fixed_pictures(root: Path, **more) -> dict:
-    """Without random draws, so that two trainings see the same pictures."""
-    pipeline = [
-        dict(type='LoadImageFromFile'),
-        dict(type='Resize', scale=(32, 32)),
-        dict(type='PackInputs'),
-    ]
-    return options(
-        root,
-        **{
-            'train_dataloader.dataset.pipeline': pipeline,
-            'val_dataloader.dataset.pipeline': pipeline,
-            'data_preprocessor.erasing': None,
-            'model.head.dropout_rate': 0.0,
-            # Six epochs with warm-up, decay, and noise in the third to fifth.
-            'train_cfg.max_epochs': 6,
-            'param_scheduler.noise_range': (0.4, 0.9),
-            'default_hooks.logger.interval': 1,
-            **more,
-        },
-    )
-
-
 def train(root: Path, work: Path, cfg_options: dict, resume: str | None = None):
     torch.manual_seed(0)
     cfg = config(root, work, cfg_options)
@@ -154,14 +131,20 @@ def saved(path: Path) -> dict:
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
     root, imagenet, tmp_path, accumulate
 ):
-    """The same weights, average, optimizer state and lr, to the last bit."""
+    """The same weights, average, optimizer state and lr, to the last bit.
+
+    With all of the recipe: augmentation, erasing and dropout draw the same again, too.
+    """
     more = {
         'optim_wrapper.accumulative_counts': accumulate,
         'custom_hooks.0.interval': accumulate,
-        'train_dataloader.batch_size': 3,
         'custom_hooks.0.momentum': 0.1,
+        # Six epochs with warm-up, decay, and noise in the third to fifth.
+        'train_cfg.max_epochs': 6,
+        'param_scheduler.noise_range': (0.4, 0.9),
+        'default_hooks.logger.interval': 1,
     }
-    chosen = fixed_pictures(imagenet, **more)
+    chosen = options(imagenet, **more)
     train(root, tmp_path / 'whole', chosen)
     kept = tmp_path / 'parts'
     kept.mkdir()

@@ -21,7 +21,6 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=2,
     persistent_workers=True,
-    drop_last=True,
     dataset=dict(
         type='CustomDataset',
         data_root='data/mine',
