@@ -45,6 +45,12 @@ PARAM_SCHEDULERS = Registry(
     scope='mmghost',
     locations=['mmghost.engine'],
 )
+METRICS = Registry(
+    'metric',
+    parent=root.METRICS,
+    scope='mmghost',
+    locations=['mmghost.engine.confusion'],
+)
 
 
 def register(registry: Registry) -> Callable[[type], type]:

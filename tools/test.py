@@ -6,6 +6,7 @@ Examples:
     python tools/test.py CONFIG CHECKPOINT --show-dir pictures  # in WORK_DIR/TIME/pictures
     python tools/test.py CONFIG CHECKPOINT --tta
     python tools/test.py CONFIG CHECKPOINT --out predictions.pkl
+    python tools/test.py CONFIG CHECKPOINT --confusion confusion.json
     bash tools/dist_test.sh CONFIG CHECKPOINT 8                # 8 GPUs of one machine
 """
 
@@ -15,6 +16,7 @@ import os
 from mmengine.config import DictAction
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.engine.confusion import add_confusion
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config, prepare_test, run_test
 
@@ -40,6 +42,11 @@ def parse_args() -> argparse.Namespace:
         '--out-item',
         choices=['metrics', 'pred'],
         help='classification: what goes into --out; default: the predictions',
+    )
+    parser.add_argument(
+        '--confusion',
+        metavar='FILE',
+        help='detection: count which classes are found as which, into a .json file',
     )
     parser.add_argument('--show', action='store_true', help='show the predictions')
     parser.add_argument(
@@ -107,6 +114,8 @@ def main() -> None:
         no_pin_memory=args.no_pin_memory,
         launcher=args.launcher,
     )
+    if args.confusion:
+        add_confusion(cfg, args.confusion)
     run_test(cfg, args.out, args.out_item)
 
 

@@ -1,6 +1,7 @@
 """Which form a person's data have, and where its pictures and labels lie."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,9 @@ def _of_folder(folder: str, images: str | None, classes: Sequence[str]) -> Label
     jsons = sorted(root.glob('*.json'))
     if len(jsons) == 1:
         return Labels('coco', str(jsons[0]), images or '')
+    if len(jsons) > 1:
+        names = ' and '.join(path.name for path in jsons[:3])
+        raise UserError(f'{folder} holds {names}: name one of them')
     pictures = list_pictures(folder, SUFFIXES)
     if pictures:
         return _yolo(folder, folder, pictures, classes)
@@ -216,7 +220,7 @@ def _yolo(
     source: str, folder: str, pictures: Sequence[str], classes: Sequence[str]
 ) -> Labels:
     if not classes:
-        classes = _classes_file(folder)
+        classes = classes_near(folder)
     files = tuple((picture, _label_of(picture)) for picture in pictures)
     if not any(os.path.isfile(label) for _, label in files):
         raise UserError(
@@ -243,12 +247,20 @@ def _label_of(picture: str) -> str:
     return beside
 
 
-def _classes_file(folder: str) -> tuple[str, ...]:
+def classes_near(folder: str) -> tuple[str, ...]:
+    """Read the names of the classes from a ``classes.txt`` in a folder or above it.
+
+    A line holds a name, or its number and the name.
+    """
     for place in (Path(folder), *list(Path(folder).parents)[:2]):
         path = place / 'classes.txt'
         if path.is_file():
             lines = path.read_text(encoding='utf-8').split('\n')
-            return tuple(line.strip() for line in lines if line.strip())
+            names = [line.strip() for line in lines if line.strip()]
+            numbered = [re.fullmatch(r'(\d+)[\s:,]+(\S.*)', name) for name in names]
+            if all(numbered) and [int(m[1]) for m in numbered] == [*range(len(names))]:
+                names = [m[2] for m in numbered]
+            return tuple(names)
     return ()
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from . import anchors as anchor_shapes
 from .conversion import to_coco
 from .forms import (
     SUFFIXES,
+    classes_near,
     coco_pictures,
     find_class_folders,
     find_labels,
@@ -70,11 +71,19 @@ class Choices(NamedTuple):
 
 
 class Split(NamedTuple):
-    """One part of a detection data set, in COCO's form."""
+    """One part of a detection data set, in COCO's form.
+
+    Attributes:
+        ann_file: The JSON, or where it goes if it was converted.
+        pictures: The folder of the pictures.
+        content: The parsed JSON.
+        converted: Whether it was converted from another form.
+    """
 
     ann_file: str
     pictures: str
     content: dict[str, list]
+    converted: bool = False
 
 
 def new_config(
@@ -117,37 +126,22 @@ def new_config(
     choices = choices or Choices()
     check_arguments(task, out, classes, choices, overwrite)
     machine = machine or this_machine()
-    os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
-    written: list[Path] = []
-    try:
-        if task == 'classification':
-            text = _classification(train, val, out, classes, choices, machine)
-        elif task == 'segmentation':
-            text = _segmentation(train, val, out, maps, classes, choices, machine)
-        else:
-            splits = [
-                _split(
-                    path, folder, split, task == 'instance', classes, out, written, note
-                )
-                for path, folder, split in zip((train, val), images, ('train', 'val'))
-            ]
-            text = _detection(task, splits, out, classes, choices, machine, note)
-        path = Path(out)
-        backup = path.read_text(encoding='utf-8') if path.exists() else None
-        path.write_text(text, encoding='utf-8')
-        try:
-            _check_written(out, note)
-        except BaseException:
-            path.unlink()
-            if backup is not None:
-                path.write_text(backup, encoding='utf-8')
-            raise
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-            if path.parent.is_dir() and not any(path.parent.iterdir()):
-                path.parent.rmdir()
-        raise
+    files: dict[Path, str] = {}
+    if task == 'classification':
+        text = _classification(train, val, out, classes, choices, machine)
+    elif task == 'segmentation':
+        text = _segmentation(train, val, out, maps, classes, choices, machine)
+    else:
+        splits: list[Split] = []
+        for path, folder, split in zip((train, val), images, ('train', 'val')):
+            # Which classes there are, the training data say.
+            known = classes or (_names(splits[0].content) if splits else ())
+            part = _split(path, folder, split, task == 'instance', known, out, note)
+            splits.append(part)
+            if part.converted:
+                files[Path(part.ann_file)] = json.dumps(part.content)
+        text = _detection(task, splits, out, classes, choices, machine, note)
+    _write_checked(files | {Path(out): text}, out, note)
     return Path(out)
 
 
@@ -197,11 +191,32 @@ def check_arguments(
         )
 
 
-def _check_written(out: str, note: Callable[[str], None]) -> None:
-    """Run the checks on the config that a training would run on it."""
-    cfg = Config.fromfile(out)
-    problems = preflight(cfg, ('train', 'val'), note=lambda line: None)
-    raise_if_fatal(problems, lambda line: note(line.removeprefix('preflight: ')))
+def _write_checked(
+    files: Mapping[Path, str], out: str, note: Callable[[str], None]
+) -> None:
+    """Write files and run the checks of a training on the config among them.
+
+    Raises:
+        UserError: If there is something to mend; the files are then as they were.
+    """
+    before = {path: path.read_bytes() if path.exists() else None for path in files}
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding='utf-8')
+        problems = preflight(
+            Config.fromfile(out), ('train', 'val'), note=lambda line: None
+        )
+        _raise(problems, note)
+    except BaseException:
+        for path, content in before.items():
+            if content is not None:
+                path.write_bytes(content)
+                continue
+            path.unlink(missing_ok=True)
+            if path.suffix == '.json' and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        raise
 
 
 def _split(
@@ -211,7 +226,6 @@ def _split(
     masks: bool,
     classes: Sequence[str],
     out: str,
-    written: list[Path],
     note: Callable[[str], None],
 ) -> Split:
     """Read one part of a detection data set; convert it where it is not COCO's form."""
@@ -220,24 +234,20 @@ def _split(
         parsed: dict[str, Any] = {}
         _raise(load_coco(labels.source, f'--{split}', parsed), note)
         content, name = parsed[labels.source], labels.source
-        problems = check_coco(content, name, classes, masks, test=split == 'val')
-        _raise(problems, note)
+        _raise(check_coco(content, name, (), masks, test=split == 'val'), note)
         names = [str(image['file_name']) for image in content['images']]
         folder = coco_pictures(name, names, images)
         _raise(wrong_sizes(content, folder, name), note)
         return Split(name, folder, content)
     content, problems = to_coco(labels, classes if labels.form == 'voc' else (), masks)
     _raise(problems, note)
+    _raise(check_coco(content, labels.source, (), masks, split == 'val'), note)
     name = str(Path(out).with_suffix('')) + f'_data/{split}.json'
-    _raise(check_coco(content, labels.source, classes, masks, split == 'val'), note)
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    Path(name).write_text(json.dumps(content), encoding='utf-8')
-    written.append(Path(name))
     note(
         f'{labels.source}: {len(content["annotations"])} {labels.form.upper()} labels of '
-        f"{len(content['images'])} pictures are in {name} now, in COCO's form"
+        f"{len(content['images'])} pictures go to {name}, in COCO's form"
     )
-    return Split(name, labels.pictures, content)
+    return Split(name, labels.pictures, content, converted=True)
 
 
 def _raise(problems: Sequence[Problem], note: Callable[[str], None]) -> None:
@@ -268,7 +278,8 @@ def _detection(
                 f'{train.ann_file}: no object of the classes {examples(empty)}: they are '
                 'left out'
             )
-    _raise(check_class_names(classes, _names(val.content), val.ann_file), note)
+    for part in splits:
+        _raise(check_class_names(classes, _names(part.content), part.ann_file), note)
     for split, part in zip(('train', 'val'), splits):
         _raise(odd_objects(part.content, part.ann_file, classes, split), note)
     objects = count_objects(train.content, classes)
@@ -287,7 +298,8 @@ def _detection(
         header=_header(
             f'{detector.title} with GhostNetV2 {choices.width}',
             f'{_count(classes)} in {train.ann_file} and {val.ann_file}',
-            out, choices, machine, plan,
+            out, choices, machine,
+            plan._replace(light=plan.light and detector.light != detector.base),
             [_words_of(objects, plan, val.content), words],
         ),
         bases=[
@@ -517,7 +529,7 @@ def _segmentation(
         )
     if choices.width != 1.0:
         raise UserError('--width: for segmentation change widen_factor in the config')
-    classes = list(classes) or _classes_near(found[0][1])
+    classes = list(classes) or list(classes_near(found[0][1]))
     if not classes:
         raise UserError(
             'label maps hold numbers: name the classes with --classes, the one of 0 '
@@ -559,12 +571,3 @@ def _segmentation(
         iterations=iterations,
         weights=choices.weights,
     )  # fmt: skip
-
-
-def _classes_near(folder: str) -> list[str]:
-    for place in (Path(folder), *list(Path(folder).parents)[:2]):
-        path = place / 'classes.txt'
-        if path.is_file():
-            lines = path.read_text(encoding='utf-8').split('\n')
-            return [line.strip() for line in lines if line.strip()]
-    return []

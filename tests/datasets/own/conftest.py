@@ -23,7 +23,7 @@ def write_voc_and_yolo(coco: Path, folder: Path) -> None:
             (folder / 'yolo' / kind / split).mkdir(parents=True, exist_ok=True)
         stems = []
         for image in content['images']:
-            stem = f'{split}_{Path(image["file_name"]).stem}'
+            stem = Path(image['file_name']).stem
             stems.append(stem)
             width, height = image['width'], image['height']
             objects, lines = '', []

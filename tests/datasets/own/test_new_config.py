@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmghost.datasets.own import new_config
 from mmghost.datasets.own.anchors import best_scale, cluster, grid, matched, shape_iou
 from mmghost.datasets.own.conversion import to_coco
-from mmghost.datasets.own.forms import find_labels
+from mmghost.datasets.own.forms import classes_near, find_labels
 from mmghost.datasets.own.making import Choices
 from mmghost.datasets.own.objects import count_objects, odd_objects, wrong_sizes
 from mmghost.datasets.own.plan import Machine, fitting_size, make_plan, power_of_two
@@ -264,3 +264,11 @@ def test_pictures_turned_by_their_exif_have_the_size_that_opencv_reads(own):
     edit(TRAIN, 'images.0.height', 40)(own)
     content = json.loads((own / TRAIN).read_text())
     assert wrong_sizes(content, 'coco/images', TRAIN) == []
+
+
+@pytest.mark.parametrize(
+    'lines', ['none\na\nb', '0 none\n1 a\n2 b\n', '0: none\n1: a\n2: b']
+)
+def test_names_of_classes_are_read_with_and_without_numbers(tmp_path, lines):
+    (tmp_path / 'classes.txt').write_text(lines)
+    assert classes_near(str(tmp_path / 'maps' / 'train')) == ('none', 'a', 'b')
