@@ -65,9 +65,14 @@ class PreflightHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Check that a checkpoint belongs to the model.
 
+        Files of the release, of timm and of MindSpore, which have names of their own, are
+        renamed first.
+
         Raises:
             UserError: If it does not, or if it cannot be resumed from.
         """
+        from ..weights.adapting import adapt_checkpoint  # which imports this package
+
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if isinstance(model, BaseTTAModel):
             model = model.module
@@ -81,6 +86,7 @@ class PreflightHook(Hook):
                     f'({", ".join(lacks)} missing): start a new one from it with '
                     f'--cfg-options load_from={name}'
                 )
+        adapt_checkpoint(model, checkpoint, name)
         check_fit(
             model,
             checkpoint,
