@@ -584,8 +584,9 @@ def _detector(model: nn.Module, raw: bool) -> Graph:
         if _shares(head, YOLOV3Head, 'predict', 'predict_by_feat'):
             return YoloGraph(model)
         shared = ('predict', 'predict_by_feat', '_predict_by_feat_single')
+        loss = getattr(head, 'loss_cls', None)  # SSD has none
         if _shares(head, BaseDenseHead, *shared, '_bbox_post_process') and not getattr(
-            head.loss_cls, 'custom_cls_channels', False
+            loss, 'custom_cls_channels', False
         ):
             return DenseGraph(model)
         _refuse(model, 'bbox_head', 'post-processes in a way of its own')

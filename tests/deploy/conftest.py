@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import pytest
 import torch
+import torch.nn as nn
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
+from torch import Tensor
 
 from mmghost.datasets.shapes import make_shapes
 from mmghost.deploy.export import Export, export_onnx
+from mmghost.deploy.parity import noise
 from mmghost.engine.launch import load_config
 from mmghost.engine.toolbox import toolbox_of
 from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse
@@ -32,6 +35,7 @@ def fcos(model: ConfigDict) -> None:
         feat_channels=16,
         stacked_convs=1,
         strides=[8, 16, 32],
+        norm_cfg=None,
     )
     model.test_cfg.score_thr = 0.05
 
@@ -171,15 +175,41 @@ def build_toy(folder: Path, kind: str, data: Path) -> Config:
 
 
 def save_random(cfg: Config, path: Path) -> str:
-    """Save random weights under which scores and boxes differ from place to place."""
-    init_default_scope(toolbox_of(cfg).scope)
+    """Save random weights under which scores and boxes differ from place to place.
+
+    Every layer is scaled to give numbers of the order of 1, and those that move boxes
+    less. Otherwise scores are all but 0 and 1, and which of many equal ones are the best
+    is anybody's choice.
+    """
+    scope = toolbox_of(cfg).scope
+    init_default_scope(scope)
     torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
-    for name, parameter in model.named_parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.kaiming_normal_(parameter)
-            if 'reg' in name.rsplit('.', 2)[-2]:  # boxes of sizes that occur
-                parameter.data *= 0.1
+    model = MODELS.build(cfg.model).eval()
+    scaled = set()
+
+    def scale(name: str, module: nn.Module, output: Tensor) -> Tensor | None:
+        if name in scaled:  # a head runs once for each level
+            return None
+        scaled.add(name)
+        factor = (0.2 if 'reg' in name else 1.0) / output.std()
+        for parameter in module.parameters():
+            parameter.data *= factor
+        return output * factor
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight)
+            module.register_forward_hook(
+                lambda module, _, output, name=name: scale(name, module, output)
+            )
+    samples = None
+    if scope == 'mmdet':
+        from mmdet.structures import DetDataSample
+
+        shape = dict(img_shape=(96, 96), batch_input_shape=(96, 96))
+        samples = [DetDataSample(metainfo=dict(shape, scale_factor=(1.0, 1.0)))]
+    with torch.no_grad():
+        model(noise(1, 96, 96), samples, mode='tensor')
     meta = dict(classes=CLASSES, palette=[[9, 9, 9 * i] for i in range(8)])
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=meta)), path)
     return str(path)

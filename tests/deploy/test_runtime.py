@@ -50,7 +50,8 @@ def test_bicubic_resizing_is_opencv_s_but_for_single_pixels(old, new):
     found = resize(pixels(*old), new[1], new[0], 'bicubic')
     difference = np.abs(found.astype(int) - expected)
     # Sums that end in one half: OpenCV adds them up in another order.
-    assert difference.max() <= 1 and difference.mean() < 0.01
+    assert difference.max() <= 1
+    assert difference.sum() <= max(2, 0.01 * difference.size)
 
 
 @pytest.mark.parametrize('mode', ['RGB', 'L', 'P', 'RGBA', '1', 'turned'])
