@@ -5,7 +5,7 @@
 _base_ = '../classification/ghostnetv2-1.0_8xb128_in1k.py'
 
 model = dict(
-    backbone=dict(_delete_=True, type='AttentionMobileNetV2', attention=None),
+    backbone=dict(_delete_=True, type='AttentionMobileNetV2'),
     head=dict(
         _delete_=True,
         type='LinearClsHead',

@@ -1,5 +1,5 @@
 # A proxy for ImageNet that fits two CPU cores: Sign Language Digits (1653 pictures of 10
-# classes) at 96 px, from random weights, 8 epochs of AdamW with one seed. It tells whether
+# classes) at 96 px, from random weights, 6 epochs of AdamW with one seed. It tells whether
 # a choice trains at all and what it costs; differences of a point or two between choices
 # are noise, and none of its figures is an ImageNet figure.
 #   python tools/analysis_tools/ablate.py 9 --proxy configs/ablation/proxy_sign-digits.py
@@ -18,7 +18,7 @@ model = dict(
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
         topk=(1, )))
 
-train_cfg = dict(max_epochs=8)
+train_cfg = dict(max_epochs=6)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=1, convert_to_iter_based=True),
