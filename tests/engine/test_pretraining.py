@@ -188,3 +188,31 @@ def test_each_epoch_has_a_checkpoint_and_the_best_is_kept(root, imagenet, tmp_pa
     cfg = config(root, tmp_path / 'test', options(imagenet))
     prepare_test(cfg, str(work / best))
     assert set(run_test(cfg)) == {'accuracy/top1', 'accuracy/top5'}
+
+
+def test_fine_tuning_takes_all_of_the_release_but_the_last_layer(
+    root, imagenet, tmp_path
+):
+    from mmghost.models import GhostNetClassifier
+
+    released = randomise(GhostNetClassifier(0.25)).state_dict()
+    torch.save(dict(state_dict=released), tmp_path / 'ck_ghostnetv2.pth.tar')
+    for split in ('train', 'val'):
+        for index in range(3):
+            source = imagenet / split / f'n{index:08d}'
+            shutil.copytree(source, tmp_path / 'mine' / split / f'class{index}')
+    chosen = options(
+        tmp_path / 'mine', load_from=str(tmp_path / 'ck_ghostnetv2.pth.tar')
+    )
+    chosen['model.head.num_classes'] = 3
+    chosen['train_cfg.max_epochs'] = 1
+    chosen['optim_wrapper.optimizer.lr'] = 0.0
+    chosen['optim_wrapper.optimizer.weight_decay'] = 0.0
+    name = 'configs/classification/ghostnetv2-1.0_finetune.py'
+    cfg = load_config(str(root / name), chosen, str(tmp_path / 'work'))
+    prepare_train(cfg)
+    model = run_train(cfg)
+    assert torch.equal(model.backbone.conv_stem.weight, released['conv_stem.weight'])
+    hidden = released['conv_head.weight'][:, :, 0, 0]
+    assert torch.equal(model.head.layers[0].fc.weight, hidden)
+    assert model.head.layers[1].fc.weight.shape == (3, 1280)
