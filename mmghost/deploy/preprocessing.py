@@ -34,22 +34,27 @@ def facts_of(cfg: Config, model: nn.Module, **more: Any) -> Facts:
         rgb = pre._channel_conversion
     mean, std = [0.0] * 3, [1.0] * 3
     if pre._enable_normalize:
-        mean, std = pre.mean.flatten().tolist(), pre.std.flatten().tolist()
+        # Seven digits are all of a float32: 123.675, not 123.67500305.
+        mean, std = (
+            [float(f'{value:.7g}') for value in values.flatten().tolist()]
+            for values in (pre.mean, pre.std)
+        )
     steps = steps_of(cfg)
     padding = _padding(pre, steps)
     meta = model.dataset_meta or {}
+    classes = [str(name) for name in meta.get('classes') or []]
     palette = meta.get('palette')
+    if not isinstance(palette, list | tuple) or len(palette) < len(classes):
+        palette = None  # a name, such as 'random'
     return Facts(
-        classes=[str(name) for name in meta.get('classes') or []],
+        classes=classes,
         steps=steps,
         channels='RGB' if rgb else 'BGR',
         mean=(mean * 3)[:3],
         std=(std * 3)[:3],
         pad_divisor=padding,
         pad_value=float(getattr(pre, 'pad_value', getattr(pre, 'pad_val', 0))),
-        palette=[list(colour) for colour in palette]
-        if isinstance(palette, list | tuple)
-        else None,
+        palette=palette and [list(colour) for colour in palette[: len(classes)]],
         **more,
     )
 
