@@ -232,9 +232,11 @@ def detection_text(
         widen,
         *(nested(head, dict(num_classes=count)) for head in detector.heads),
         anchors,
-        {} if detector.strides[0] or detector.title != 'RTMDet'
-        else dict(data_preprocessor=dict(pad_size_divisor=32)),
-    )  # fmt: skip
+        # Its own pipelines pad to squares; here pictures keep their shape.
+        dict(data_preprocessor=dict(pad_size_divisor=32))
+        if detector.title == 'RTMDet'
+        else {},
+    )
     if most_objects > 100:
         kept = -(-most_objects * 5 // 4 // 100) * 100
         place = 'test_cfg.rcnn' if 'rcnn' in detector.base else 'test_cfg'
