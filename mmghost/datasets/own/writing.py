@@ -310,7 +310,7 @@ def detection_text(
                 type='OptimWrapper', optimizer=optimizer, clip_grad=dict(max_norm=10)
             ),
             param_scheduler=cosine_schedule(plan.epochs, iterations),
-            auto_scale_lr=dict(enable=False, base_batch_size=Code('batch_size')),
+            auto_scale_lr=dict(enable=False, base_batch_size=plan.batch),
             default_hooks=dict(
                 logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2)
             ),
@@ -390,7 +390,7 @@ def classification_text(
                 max_epochs=Code('max_epochs'), val_interval=max(1, plan.epochs // 4)
             ),
             optim_wrapper=dict(optimizer=dict(lr=float(f'{lr:.2g}'))),
-            auto_scale_lr=dict(base_batch_size=Code('batch_size')),
+            auto_scale_lr=dict(base_batch_size=plan.batch),
             default_hooks=dict(logger=dict(interval=10)),
             **start,
         ) + '\n',
@@ -531,7 +531,7 @@ def segmentation_text(
                     end=Code('max_iters'), by_epoch=False,
                 ),
             ],
-            auto_scale_lr=dict(enable=False, base_batch_size=Code('batch_size')),
+            auto_scale_lr=dict(enable=False, base_batch_size=plan.batch),
             default_hooks=dict(
                 logger=dict(interval=10),
                 checkpoint=dict(interval=interval, max_keep_ckpts=2),
