@@ -27,6 +27,8 @@ EVERY = [
         GATES, GATE_POSITIONS, REDUCTIONS, UPSAMPLES
     )
 ]
+# Each value of each choice at least once, each reduction and each up-sampling.
+SOME = EVERY[::31]
 # Sums in another order, in float32.
 TOLERANCE = 1e-5
 
@@ -57,15 +59,25 @@ def test_all_280_combinations_train():
             assert parameter.grad.abs().sum() > 0, (choices, name)
 
 
-@pytest.mark.parametrize('down', REDUCTIONS, ids=lambda down: f'{down[0]}-{down[1]}')
-def test_every_combination_exports_to_onnx_and_computes_the_same(down):
+def test_the_few_that_stand_for_all_have_every_value():
+    for key in KEYS:
+        assert {c[key] for c in SOME} == {c[key] for c in EVERY}
+    for pair in (('downsample', 'ratio'), ('upsample', 'align_corners')):
+        some, every = ({tuple(c[k] for k in pair) for c in cs} for cs in (SOME, EVERY))
+        assert some == every
+
+
+@pytest.mark.parametrize(
+    'combinations',
+    [SOME, pytest.param(EVERY, marks=pytest.mark.slow)],
+    ids=['some', 'all'],
+)
+def test_combinations_export_to_onnx_and_compute_the_same(combinations):
     onnxruntime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnx')
     newer = {} if torch.__version__ < '2.5' else dict(dynamo=False)
     x = picture(2, 4, 10, 13)
-    for choices in EVERY:
-        if (choices['downsample'], choices['ratio']) != down:
-            continue
+    for choices in combinations:
         module = randomise(Gated(**choices)).eval()
         file = io.BytesIO()
         torch.onnx.export(
@@ -95,13 +107,18 @@ def export_and_compare(module: torch.nn.Module, x: torch.Tensor) -> None:
 
 
 @pytest.mark.skipif(not hasattr(torch.export, 'Dim'), reason='torch has no export.Dim')
-@pytest.mark.slow
-def test_every_combination_goes_through_torch_export():
-    for choices in EVERY:
+@pytest.mark.parametrize(
+    'combinations',
+    [SOME, pytest.param(EVERY, marks=pytest.mark.slow)],
+    ids=['some', 'all'],
+)
+def test_combinations_go_through_torch_export(combinations):
+    for choices in combinations:
         export_and_compare(randomise(Gated(**choices)), picture(2, 4, 10, 13))
 
 
 @pytest.mark.skipif(not hasattr(torch.export, 'Dim'), reason='torch has no export.Dim')
+@pytest.mark.slow
 @pytest.mark.parametrize('position', DFC_POSITIONS)
 def test_the_network_with_other_choices_goes_through_torch_export(position):
     dfc = dict(

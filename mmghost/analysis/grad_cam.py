@@ -1,0 +1,142 @@
+"""Grad-CAM of classifiers, detectors and segmentors, by the package grad-cam."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ..engine.errors import UserError
+from ..models.ghostnet import GhostNet
+
+
+class ClassScores(nn.Module):
+    """A model of one of the toolboxes as a map from pictures to one score a class.
+
+    A classifier's scores are its logits. A detector's are, for each class, the highest
+    logit at any position and anchor, or of any proposal. A segmentor's are, for each
+    class, the mean logit over the pixels where the class wins (over all, where it does
+    nowhere).
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map pictures (N, 3, H, W) to scores (N, classes)."""
+        if hasattr(self.model, 'decode_head'):
+            return self._of_pixels(self.model(x))
+        if hasattr(self.model, 'roi_head'):
+            return self._of_proposals(x)
+        if hasattr(self.model, 'bbox_head'):
+            return self._of_anchors(self.model(x))
+        return self.model(x)
+
+    def _of_pixels(self, logits: Tensor) -> Tensor:
+        classes = logits.shape[1]
+        wins = torch.nn.functional.one_hot(logits.argmax(1), classes).permute(
+            0, 3, 1, 2
+        )
+        wins = wins + (wins.sum((2, 3), keepdim=True) == 0)
+        return (logits * wins).sum((2, 3)) / wins.sum((2, 3))
+
+    def _of_anchors(self, outputs: Any) -> Tensor:
+        head = self.model.bbox_head
+        levels = []
+        for level in outputs[0]:
+            n, _, height, width = level.shape
+            if hasattr(head, 'num_attrib'):  # YOLOv3: box, objectness and classes
+                level = level.reshape(n, -1, head.num_attrib, height * width)
+                level = level[:, :, 5:] + level[:, :, 4:5]
+            else:
+                level = level.reshape(n, -1, head.cls_out_channels, height * width)
+            levels.append(level.amax((1, 3)))
+        return torch.stack(levels).amax(0)[:, : head.num_classes]
+
+    def _of_proposals(self, x: Tensor) -> Tensor:
+        from mmdet.structures import DetDataSample
+
+        sample = DetDataSample(metainfo=_metainfo(x))
+        features = self.model.extract_feat(x)
+        proposals = self.model.rpn_head.predict(features, [sample], rescale=False)
+        scores = self.model.roi_head.forward(features, proposals, [sample])[0]
+        return scores[:, : self.model.roi_head.bbox_head.num_classes].amax(0)[None]
+
+
+def stages_that_heads_see(backbone: nn.Module) -> list[nn.Module]:
+    """List the stages of a backbone whose outputs it returns.
+
+    Args:
+        backbone: A network of this project; of another one, its last stage is taken.
+
+    Returns:
+        The modules, in the order of the network.
+    """
+    if isinstance(backbone, GhostNet):
+        return [group for group in backbone.blocks if group.tap]
+    layer = list(backbone.children())[-1]
+    while isinstance(layer, nn.ModuleList):
+        layer = layer[-1]
+    return [layer]
+
+
+def _metainfo(x: Tensor) -> dict[str, Any]:
+    size = tuple(x.shape[2:])
+    return dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))
+
+
+def grad_cam(
+    model: nn.Module,
+    x: Tensor,
+    layers: Sequence[nn.Module],
+    label: int | None = None,
+) -> tuple[np.ndarray, int]:
+    """Compute Grad-CAM: which regions raise the score of a class.
+
+    Args:
+        model: A classifier, detector or segmentor, in evaluation mode.
+        x: One picture, (1, 3, H, W), normalised.
+        layers: The layers that are looked at, see :func:`stages_that_heads_see`; of
+            several, the mean.
+        label: Index of the class; None for the one of the highest score.
+
+    Returns:
+        The map, (H, W) in [0, 1], and the index of the class.
+
+    Raises:
+        UserError: If the package grad-cam is missing, or there is no such class.
+    """
+    try:
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    except ImportError as error:
+        raise UserError(
+            f'Grad-CAM needs the package grad-cam ({error}): '
+            'pip install "mmghost[visualization]", or pip install grad-cam'
+        ) from None
+    scores = ClassScores(model)
+    with torch.no_grad():
+        found = scores(x)[0]
+    if label is None:
+        label = int(found.argmax())
+    if not 0 <= label < len(found):
+        raise UserError(
+            f'there is no class {label}: the model has {len(found)}, from 0 on'
+        )
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    for parameter in frozen:  # gradients must pass through frozen stages
+        parameter.requires_grad_(True)
+    try:
+        with GradCAM(model=scores, target_layers=list(layers)) as cam:
+            maps = cam(input_tensor=x, targets=[ClassifierOutputTarget(label)])
+    finally:
+        model.zero_grad(set_to_none=True)
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+    return maps[0], label

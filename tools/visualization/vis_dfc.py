@@ -1,0 +1,128 @@
+"""Show what DFC attention does with a picture.
+
+For each stride the mean gate; with --query what the attention of that position draws on,
+through the vertical and the horizontal kernel; with --grad-cam also which regions speak
+for a class. All of it is this project's computation (docs/ablations.md): how the paper's
+figure 6 was made is not published.
+
+Examples:
+    python tools/visualization/vis_dfc.py CONFIG CHECKPOINT dog.jpg --out seen.png
+    python tools/visualization/vis_dfc.py CONFIG CHECKPOINT dog.jpg --out seen.png \
+        --query 320 200 --grad-cam
+    python tools/visualization/vis_dfc.py CONFIG CHECKPOINT dog.jpg --out seen.png \
+        --grad-cam cat
+"""
+
+import argparse
+
+import mmcv
+from mmengine.config import DictAction
+
+import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.analysis.attention_maps import read_picture, stage_maps, to_input
+from mmghost.analysis.attention_pictures import draw_attention
+from mmghost.analysis.grad_cam import grad_cam, stages_that_heads_see
+from mmghost.engine.errors import UserError, near, run_door
+from mmghost.engine.launch import load_config
+from mmghost.engine.predict import Predictor, find_pictures, output_paths
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='a config of mmdet, mmseg or mmpretrain')
+    parser.add_argument('checkpoint', help='the weights: a file or a URL')
+    parser.add_argument('image', help='the picture')
+    parser.add_argument('--out', required=True, help='the picture to write')
+    parser.add_argument(
+        '--query',
+        type=float,
+        nargs=2,
+        metavar=('X', 'Y'),
+        help='a position in px of the picture, from its upper left corner',
+    )
+    parser.add_argument(
+        '--grad-cam',
+        nargs='?',
+        const='',
+        metavar='CLASS',
+        help='name or index of a class; without one, that of the highest score',
+    )
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='scale the picture to fit into this; default: what the config tests on',
+    )
+    parser.add_argument(
+        '--device', help='cpu, cuda, cuda:1 ...; default: a GPU if there is one'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
+    return parser.parse_args()
+
+
+def class_index(name: str, classes: list[str] | None) -> int | None:
+    """Find a class by its name or index; None for the empty name."""
+    if not name:
+        return None
+    if name.isdigit():
+        return int(name)
+    names = {known.lower(): i for i, known in enumerate(classes or ())}
+    if name.lower() not in names:
+        raise UserError(f'--grad-cam {name}: no such class{near(name, names)}')
+    return names[name.lower()]
+
+
+def query_fraction(picture: str, position: list[float]) -> tuple[float, float]:
+    """Turn X and Y in px of a picture into fractions of its height and width."""
+    height, width = mmcv.imread(picture).shape[:2]
+    x, y = position
+    if not (0 <= x < width and 0 <= y < height):
+        raise UserError(
+            f'--query {x:g} {y:g}: {picture} has {width} x {height} px (width x height)'
+        )
+    return y / height, x / width
+
+
+def main() -> None:
+    """Draw as the command line says."""
+    args = parse_args()
+    (picture,) = find_pictures(args.image)[:1]
+    (out,) = output_paths(picture, [picture], args.out)
+    cfg = load_config(args.config, args.cfg_options)
+    if cfg.model.backbone.get('output_stride', 32) != 32:
+        # The attention is the same, and its maps are whole (docs/segmentation.md).
+        cfg.model.backbone.output_stride = 32
+    predictor = Predictor(cfg, args.checkpoint, args.device)
+    model = predictor.model
+    image = read_picture(picture, cfg, args.shape)
+    x = to_input(image, model)
+    query = args.query and query_fraction(picture, args.query)
+    stages = stage_maps(model.backbone, x, query)
+    cam = None
+    if args.grad_cam is not None:
+        label = class_index(args.grad_cam, predictor.classes)
+        layers = stages_that_heads_see(model.backbone)
+        values, label = grad_cam(model, x, layers, label)
+        name = predictor.classes[label] if predictor.classes else label
+        cam = values, f'Grad-CAM: {name}'
+    draw_attention(image, stages, out, cam)
+    for stage in stages:
+        print(
+            f'stride {stage.stride}: {stage.blocks} blocks, gate '
+            f'{stage.gate.min():.3f} to {stage.gate.max():.3f}'
+        )
+    print(f'-> {out}')
+
+
+if __name__ == '__main__':
+    run_door(main)
