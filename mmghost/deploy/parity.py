@@ -64,9 +64,13 @@ def compare(
 
 
 def noise(count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Normalised pictures of random patches of all scales, (count, 3, height, width)."""
+    """Normalised pictures of random patches of all scales, (count, 3, height, width).
+
+    Down to single pixels: in even patches scores would be equal from place to place, and
+    which of them are the best would be nobody's fault.
+    """
     generator = torch.Generator().manual_seed(seed)
-    image = torch.zeros(count, 3, height, width)
+    image = torch.randn(count, 3, height, width, generator=generator)
     for cells in (2, 8, 32):
         patches = torch.randn(count, 3, cells, cells, generator=generator)
         image += nn.functional.interpolate(patches, (height, width), mode='nearest')

@@ -29,9 +29,9 @@ def facts_of(cfg: Config, model: nn.Module, **more: Any) -> Facts:
         UserError: If the pipeline has a step that the runtime does not know.
     """
     pre = model.data_preprocessor
-    rgb = getattr(pre, 'to_rgb', None)  # mmpretrain's name; the others share mmengine's
-    if rgb is None:
-        rgb = pre._channel_conversion
+    # mmpretrain's name, that of mmseg's releases, and mmengine's, which the others have.
+    names = ('to_rgb', 'channel_conversion', '_channel_conversion')
+    rgb = next(getattr(pre, name) for name in names if hasattr(pre, name))
     mean, std = [0.0] * 3, [1.0] * 3
     if pre._enable_normalize:
         # Seven digits are all of a float32: 123.675, not 123.67500305.
