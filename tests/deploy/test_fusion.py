@@ -80,7 +80,8 @@ def test_what_is_no_batch_norm_stays():
 
 
 def test_a_deployed_network_is_scripted_and_traced_like_any():
-    model = randomise(GhostNetV2(0.25)).eval().switch_to_deploy()
+    # Up to stride 8: scripting takes the longer the deeper the network.
+    model = randomise(GhostNetV2(0.25, out_indices=(1, 2))).eval().switch_to_deploy()
     x = picture(2, 3, 67, 45)
     with torch.no_grad():
         outs = model(x)
