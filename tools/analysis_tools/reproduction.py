@@ -1,0 +1,52 @@
+"""Make docs/reproduction.md, the ledger of what is reproduced, from its data file.
+
+Examples:
+    python tools/analysis_tools/reproduction.py             # count new rows, make the page
+    python tools/analysis_tools/reproduction.py --recount   # count all of them again
+    python tools/analysis_tools/reproduction.py --record 9/clip-before work_dirs/clip
+"""
+
+import argparse
+from pathlib import Path
+
+import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.analysis.reproduction import record, render, write_costs
+from mmghost.engine.errors import run_door
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--recount', action='store_true', help='count also what has been counted before'
+    )
+    parser.add_argument(
+        '--record',
+        nargs=2,
+        metavar=('TABLE/ROW', 'WORK_DIR'),
+        help='enter the figure of a finished training into the ledger',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Do as the command line says."""
+    args = parse_args()
+    configs, docs = ROOT / 'configs', ROOT / 'docs'
+    if args.record:
+        row, work_dir = args.record
+        value = record(row, Path(work_dir), configs, docs / 'logs')
+        print(f'{row}: {value:g}')
+    for row, changed in write_costs(configs, args.recount):
+        print(f'{row}: {"counted" if changed else "as before"}', flush=True)
+    page = docs / 'reproduction.md'
+    page.write_text(render(), encoding='utf-8')
+    print(f'made {page.relative_to(ROOT)}')
+
+
+if __name__ == '__main__':
+    run_door(main)
