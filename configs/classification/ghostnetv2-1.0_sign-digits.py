@@ -1,5 +1,5 @@
 # Sign Language Digits with GhostNetV2 1.0 from scratch, on the CPU: the fine-tuning
-# config without weights, 20 epochs and an lr for random ones, set once. The first of
+# config without weights, 12 epochs and an lr for random ones, set once. The first of
 # several configs that compare networks under the same budget and seed (docs/results.md).
 _base_ = [
     '../_base_/models/ghostnetv2_classifier.py',
@@ -13,10 +13,10 @@ model = dict(
         num_classes=10,
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
         topk=(1, )))
-train_cfg = dict(max_epochs=20)
+train_cfg = dict(max_epochs=12)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 
 custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
 default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=20, save_best=None))
+    logger=dict(interval=20), checkpoint=dict(interval=12, save_best=None))
 randomness = dict(seed=0)

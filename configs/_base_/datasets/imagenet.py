@@ -51,7 +51,8 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=128,
     num_workers=7,
-    # Workers that live on go on with their random numbers; new ones would repeat them.
+    # New workers every epoch would cost time, and draw the same crops again where there
+    # is no ExactResumeHook.
     persistent_workers=True,
     drop_last=True,
     dataset=dict(
