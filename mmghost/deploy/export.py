@@ -266,6 +266,7 @@ def check(
         sizes = [(1, *size), (1, width, height), (3, 96, 160), (1, 224, 448)]
         if graph.task in ('segmentation', 'classification'):
             sizes.append((2, 131, 181))
+        sizes = list(dict.fromkeys(sizes))
     try:
         comparisons = compare(model, graph, Runner(path, 'onnxruntime'), sizes)
     except FileFault as fault:

@@ -62,7 +62,7 @@ class Detections:
     def as_dict(self, classes: list[str]) -> dict[str, Any]:
         """The result as what JSON can hold; masks as COCO's uncompressed RLE."""
         found = {
-            'boxes': self.boxes.round(3).tolist(),
+            'boxes': self.boxes.astype(float).round(3).tolist(),
             'scores': [float(score) for score in self.scores],
             'labels': self.labels.tolist(),
             'classes': [name_of(classes, int(label)) for label in self.labels],
