@@ -72,12 +72,17 @@ def test_importing_needs_nothing_but_torch_mmengine_and_mmcv():
     """Each other package that the stacks have raises ImportError if it is touched."""
     lines = run(
         'import sys\n'
+        'from importlib.machinery import ModuleSpec\n'
         'class Refuse:\n'
         '    names = ("mmdet", "mmseg", "mmpretrain", "timm", "torchvision", "onnx",\n'
         '             "onnxruntime", "pycocotools", "scipy", "pandas", "sklearn")\n'
         '    def find_spec(self, name, path=None, target=None):\n'
         '        if name.split(".")[0] in self.names:\n'
-        '            raise ImportError(f"{name} is not here")\n'
+        '            return ModuleSpec(name, self)\n'  # torch asks where they are
+        '    def create_module(self, spec):\n'
+        '        raise ImportError(f"{spec.name} is not here")\n'
+        '    def exec_module(self, module):\n'
+        '        raise AssertionError(module)\n'
         'sys.meta_path.insert(0, Refuse())\n'
         'import torch, mmghost\n'
         'from mmengine.registry import MODELS\n'

@@ -1,6 +1,9 @@
 """How networks are trained and evaluated: the doors' logic, and parts for the runner."""
 
 from .averaging import TimmEMA
+from .exact_resume_hook import ExactResumeHook
+from .finite_hook import FiniteHook
+from .interrupt_hook import InterruptHook
 from .memory_format_hook import ChannelsLastHook
 from .optim_wrappers import AutoAmpOptimWrapper, MergedGroupsConstructor
 from .optimizers import RMSpropTF
@@ -10,6 +13,9 @@ from .schedules import NoisyStepLR, NoisyStepMomentum
 __all__ = [
     'AutoAmpOptimWrapper',
     'ChannelsLastHook',
+    'ExactResumeHook',
+    'FiniteHook',
+    'InterruptHook',
     'MergedGroupsConstructor',
     'NoisyStepLR',
     'NoisyStepMomentum',

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch._weights_only_unpickler
+from mmengine.dist import is_main_process
 from mmengine.logging import HistoryBuffer, print_log
-from mmengine.runner import load_state_dict
+from mmengine.runner import Runner, load_state_dict
 from torch import Tensor, nn
 
 from ..weights.pickles import BOOKKEEPING, globals_in
@@ -86,6 +87,20 @@ def last_whole(work_dir: str | os.PathLike) -> Path | None:
             'and start without --resume'
         )
     return None
+
+
+def save_state(runner: Runner, file: str, done: int) -> None:
+    """Save a checkpoint in the midst of a training, in the first process only.
+
+    Args:
+        runner: The runner.
+        file: Name of the file in its work_dir.
+        done: How many iterations it holds: resuming goes on with the next.
+    """
+    if is_main_process():
+        runner.save_checkpoint(
+            runner.work_dir, file, by_epoch=False, meta=dict(iter=done)
+        )
 
 
 def set_aside(work_dir: str | os.PathLike) -> Path | None:

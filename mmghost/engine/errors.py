@@ -1,6 +1,7 @@
 """Errors for the person at the terminal, and the toolboxes' own put in plain words."""
 
 import difflib
+import errno
 import inspect
 import os
 import re
@@ -12,8 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import Registry
+
+
+# A full disk, a quota, a limit on the size of files.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -85,6 +91,38 @@ def explain(error: BaseException, cfg: Config | None = None) -> str | None:
         return _explain_build(error, frame, cfg)
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return str(error)
+    return None
+
+
+def explain_fault(error: BaseException, work_dir: str) -> str | None:
+    """Put in plain words what the machine did to a training that was under way.
+
+    Args:
+        error: The error.
+        work_dir: Where the training keeps its checkpoints.
+
+    Returns:
+        The words, or None for an error of another kind.
+    """
+    resume = '--resume goes on from the last whole checkpoint'
+    text = str(error)
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        place = error.filename or work_dir
+        return (
+            f'{place}: {os.strerror(error.errno)}. The file being written is cut short, '
+            f'the earlier ones are whole: make room, then {resume}. '
+            'default_hooks.checkpoint.max_keep_ckpts=N keeps fewer'
+        )
+    if 'DataLoader worker' in text and ('killed' in text or 'exited' in text):
+        return (
+            f'{text.splitlines()[0].strip()} Mostly for want of memory: set a smaller '
+            f'train_dataloader.num_workers or batch_size; {resume}'
+        )
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return (
+            f'{text.splitlines()[0]} Set a smaller train_dataloader.batch_size, --amp or '
+            f'model.backbone.with_cp=True; {resume}'
+        )
     return None
 
 

@@ -24,7 +24,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from .checkpoints import check_file, last_whole
-from .errors import UserError, explain, near_config, walk
+from .errors import UserError, explain, explain_fault, near_config, walk
 from .preflight import preflight, raise_if_fatal
 from .preflight_hook import PreflightHook
 from .toolbox import toolbox_of, type_name
@@ -195,7 +195,7 @@ def set_precision(cfg: Config, amp: bool) -> None:
         return
     if not amp:
         return
-    if wrapper == 'AmpOptimWrapper':
+    if wrapper in ('AmpOptimWrapper', 'AutoAmpOptimWrapper'):
         print_log('--amp: the config trains in mixed precision anyway', 'current')
         return
     if wrapper != 'OptimWrapper':
@@ -273,7 +273,13 @@ def run_train(cfg: Config) -> torch.nn.Module:
         notes = check_data(cfg, loaders)
         runner = build_runner(cfg)
         hook = guard(runner, notes, keep_earlier=True)
-        return runner.train()
+        try:
+            return runner.train()
+        except Exception:
+            if any(getattr(hook, 'received', None) for hook in runner.hooks):
+                # Told to end: what failed is the talk with a process that has left.
+                raise KeyboardInterrupt from None
+            raise
 
 
 def prepare_test(
@@ -519,16 +525,18 @@ def in_plain_words(cfg: Config, started=lambda: False) -> Iterator[None]:
 
     Args:
         cfg: The config that is built from.
-        started: Whether the work itself has begun: from then on errors pass as they are.
+        started: Whether the work itself has begun: from then on errors pass as they are,
+            but for what the machine did.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if started() or os.environ.get('MMGHOST_TRACEBACK') == '1':
+        if os.environ.get('MMGHOST_TRACEBACK') == '1':
             raise
-        words = explain(error, cfg)
+        under_way = started()
+        words = explain_fault(error, cfg.work_dir) if under_way else explain(error, cfg)
         if words is None:
             raise
         raise UserError(

@@ -10,7 +10,10 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
-    preflight=dict(type='mmghost.PreflightHook'))
+    preflight=dict(type='mmghost.PreflightHook'),
+    finite=dict(type='mmghost.FiniteHook'),
+    interrupt=dict(type='mmghost.InterruptHook'),
+    exact_resume=dict(type='mmghost.ExactResumeHook'))
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -11,7 +11,10 @@ default_hooks = dict(
         type='CheckpointHook', by_epoch=False, interval=16000, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    preflight=dict(type='mmghost.PreflightHook'))
+    preflight=dict(type='mmghost.PreflightHook'),
+    finite=dict(type='mmghost.FiniteHook'),
+    interrupt=dict(type='mmghost.InterruptHook'),
+    exact_resume=dict(type='mmghost.ExactResumeHook'))
 
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -1,0 +1,155 @@
+"""A hook that notices a loss or gradient that is no number before it does harm."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import Runner
+from torch.nn.modules.batchnorm import _NormBase
+from torch.optim import Optimizer
+
+from ..registry import HOOKS, register
+from .checkpoints import save_state
+from .errors import UserError
+
+ACTIONS = ('stop', 'skip')
+
+
+@register(HOOKS)
+class FiniteHook(Hook):
+    """Stop, or leave a step out, where the loss or a gradient is infinite or not a number.
+
+    The optimizer's step is prevented and the running statistics are put back, so the
+    model stays as it was before the iteration. In mixed precision an overflow of the
+    gradients is the loss scaler's business and passes; a loss that is no number does not.
+    Each iteration costs one look at the gradients' norms (on a GPU: one
+    synchronisation) and a copy of the running statistics.
+
+    Args:
+        action: ``'stop'`` saves the state as ``nonfinite_iter_N.pth`` and ends the
+            training; ``'skip'`` goes on with the next batch.
+        max_skips: With ``'skip'``: stop all the same after so many in a row.
+
+    Raises:
+        ValueError: If an argument is wrong.
+
+    Example:
+        >>> default_hooks = dict(finite=dict(type='mmghost.FiniteHook', action='skip'))
+    """
+
+    def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
+        if action not in ACTIONS:
+            raise ValueError(f'action must be one of {ACTIONS}, got {action!r}')
+        if not isinstance(max_skips, int) or max_skips < 1:
+            raise ValueError(f'max_skips must be an int from 1 up, got {max_skips!r}')
+        self.action = action
+        self.max_skips = max_skips
+        self.skips = 0
+        self._prevented = False
+        self._handles: list[Any] = []
+        self._statistics: list[torch.Tensor] = []
+        self._kept: list[torch.Tensor] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Watch the optimizers."""
+        self.after_train(runner)
+        self._handles = [
+            optimizer.register_step_pre_hook(self._before_step)
+            for optimizer in optimizers_of(runner)
+        ]
+        self._statistics = [
+            buffer
+            for module in runner.model.modules()
+            if isinstance(module, _NormBase)
+            for buffer in module.buffers(recurse=False)
+        ]
+        self._kept = [torch.empty_like(buffer) for buffer in self._statistics]
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the optimizers alone again."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Remember the running statistics."""
+        self._prevented = False
+        for kept, buffer in zip(self._kept, self._statistics):
+            kept.copy_(buffer)
+
+    def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group['params']
+            if parameter.grad is not None
+        ]
+        if not gradients:
+            return
+        norms = torch._foreach_norm(gradients)
+        if torch.stack([norm.float() for norm in norms]).sum().isfinite():
+            return
+        self._prevented = True
+        # Optimizers pass over parameters without a gradient, momentum and decay too.
+        for group in optimizer.param_groups:
+            for parameter in group['params']:
+                parameter.grad = None
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Put the statistics back and stop, where the iteration went wrong.
+
+        Raises:
+            UserError: With ``action='stop'``, or after too many skips in a row.
+        """
+        wrong = {
+            name: float(value)
+            for name, value in (outputs or {}).items()
+            if torch.is_tensor(value) and value.numel() == 1 and not value.isfinite()
+        }
+        if not wrong and not self._prevented:
+            self.skips = 0
+            return
+        for kept, buffer in zip(self._kept, self._statistics):
+            buffer.copy_(kept)
+        what = ', '.join(f'{name} is {value}' for name, value in wrong.items())
+        names = ', '.join(picture_names(data_batch)) or 'unknown'
+        text = f'iteration {runner.iter + 1}: {what or "a gradient is not finite"}'
+        self.skips += 1
+        if self.action == 'skip' and self.skips < self.max_skips:
+            runner.logger.warning(f'{text}; step left out. Pictures: {names}')
+            return
+        file = f'nonfinite_iter_{runner.iter + 1}.pth'
+        save_state(runner, file, runner.iter)
+        raise UserError(
+            f'{text}. Pictures: {names}. The state before this iteration is in '
+            f'{runner.work_dir}/{file}; --resume goes on from the last regular '
+            'checkpoint. Look at these pictures and their labels, lower lr or set '
+            'optim_wrapper.clip_grad; default_hooks.finite.action=skip leaves such steps '
+            'out'
+        )
+
+
+def optimizers_of(runner: Runner) -> Iterator[Optimizer]:
+    """Yield the optimizers inside a runner's wrapper or wrappers."""
+    wrapper = runner.optim_wrapper
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    for one in wrappers:
+        yield one.optimizer
+
+
+def picture_names(data_batch: Any) -> list[str]:
+    """Name the pictures of a batch of any of the toolboxes, as far as they have names."""
+    samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
+    if not isinstance(samples, list | tuple):
+        return []
+    return [str(name) for s in samples if (name := getattr(s, 'img_path', None))]

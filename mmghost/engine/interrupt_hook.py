@@ -1,0 +1,103 @@
+"""A hook that saves the state when a training is told to end."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from ..registry import HOOKS, register
+from .checkpoints import save_state
+
+# Ctrl-C, and what Slurm and other schedulers send before they kill.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@register(HOOKS)
+class InterruptHook(Hook):
+    """At Ctrl-C or SIGTERM finish the iteration, save the state and leave.
+
+    In trainings by iterations the file is a checkpoint like any other, and ``--resume``
+    goes on from it. In trainings by epochs it is ``interrupted_iter_N.pth``: ``--resume``
+    goes on from the end of the last epoch, which repeats an uninterrupted run exactly,
+    and ``--resume FILE`` keeps what was learned since and begins the epoch anew. A second
+    Ctrl-C ends at once.
+
+    Of several processes the first one saves; the others wait to be ended by what started
+    them.
+    """
+
+    # After all that belongs to an iteration: schedules, averaging, other checkpoints.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Listen, as far as this is the thread that signals come to."""
+        self.received = None
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in SIGNALS:
+            self._before[number] = signal.signal(number, self._receive)
+
+    def after_train(self, runner: Runner) -> None:
+        """Put the handlers back that were there before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _receive(self, number: int, _: Any) -> None:
+        if self.received is not None and is_main_process():
+            raise KeyboardInterrupt
+        self.received = number
+        if is_main_process():
+            print(
+                f'{signal.Signals(number).name}: the state will be saved after this '
+                'iteration or evaluation; once more ends at once',
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Save and leave, if told to.
+
+        Raises:
+            KeyboardInterrupt: After the state was saved.
+        """
+        self._leave(runner, runner.iter + 1)
+
+    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
+        """Save and leave, if told to during an evaluation.
+
+        Not earlier: until it ends, averaged weights may be in the model's place.
+
+        Raises:
+            KeyboardInterrupt: After the state was saved.
+        """
+        self._leave(runner, runner.iter)
+
+    def _leave(self, runner: Runner, done: int) -> None:
+        if self.received is None or not is_main_process():
+            return
+        self.after_train(runner)
+        by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
+        file = f'{"interrupted_" if by_epoch else ""}iter_{done}.pth'
+        save_state(runner, file, done)
+        if not by_epoch:
+            Path(runner.work_dir, 'last_checkpoint').write_text(
+                str(Path(runner.work_dir, file))
+            )
+        runner.logger.info(f'interrupted: the state is in {runner.work_dir}/{file}')
+        raise KeyboardInterrupt

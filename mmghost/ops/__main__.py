@@ -1,0 +1,26 @@
+"""Run a script with the stand-ins already in place: ``python -m mmghost.ops SCRIPT ...``.
+
+A config's ``custom_imports`` bring mmghost in time for mmdet's ``tools/train.py``. Its
+``tools/test.py`` imports operators before it reads a config, and needs this.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the script that the command line names, as Python itself would."""
+    if len(sys.argv) < 2 or sys.argv[1] in ('-h', '--help'):
+        print('usage: python -m mmghost.ops SCRIPT [ARGUMENT ...]')
+        sys.exit(0 if len(sys.argv) > 1 else 2)
+    script = sys.argv[1]
+    if not Path(script).is_file():
+        sys.exit(f'error: there is no script {script}')
+    sys.argv = sys.argv[1:]
+    sys.path[0] = str(Path(script).resolve().parent)
+    runpy.run_path(script, run_name='__main__')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,312 @@
+"""What happens to a training when things go wrong: nothing earlier is lost."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from mmghost.engine import FiniteHook
+from mmghost.engine.errors import UserError, explain_fault
+from mmghost.engine.exact_resume_hook import SeedSample, pipelines
+from mmghost.engine.launch import load_config, prepare_train, run_train
+
+from .toys import ROOT, TASKS, write_config
+
+# By epochs, with batch norm, dropout, random augmentation and workers that live on.
+BY_EPOCH = """
+model['backbone'].pop('norm_cfg')
+model['backbone'].update(drop_path_rate=0.2)
+pipeline.insert(2, dict(type='RandomFlip', prob=0.5))
+train_dataloader.update(
+    num_workers=1, persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True))
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs={epochs}, val_interval=9)
+default_hooks.update(checkpoint=dict(by_epoch=True, interval=1, save_best=None))
+log_processor = dict(by_epoch=True)
+"""
+
+
+@HOOKS.register_module()
+class Poison(Hook):
+    """Put NaN into the pictures of one iteration."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.at:
+            inputs = data_batch['inputs']
+            wrong = [torch.full_like(p, np.nan, dtype=torch.float32) for p in inputs]
+            stacked = torch.is_tensor(inputs)  # as mmpretrain has them
+            data_batch['inputs'] = torch.stack(wrong) if stacked else wrong
+
+
+def train(path: str, options: dict | None = None, **flags) -> Config:
+    cfg = prepare_train(load_config(path, options), **flags)
+    run_train(cfg)
+    return cfg
+
+
+def state(path: Path) -> dict:
+    return torch.load(path, weights_only=False)
+
+
+def assert_equal(a, b, where: str = '') -> None:
+    """Compare nested states, to the last bit."""
+    if torch.is_tensor(a):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_equal(a[key], b[key], f'{where}.{key}')
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b)):
+            assert_equal(x, y, f'{where}[{i}]')
+    else:
+        assert a == b, where
+
+
+def assert_same_training(ours: Path, theirs: Path) -> None:
+    """Weights, optimizer and schedules of two checkpoints are equal."""
+    ours, theirs = state(ours), state(theirs)
+    for key in ('state_dict', 'optimizer', 'param_schedulers'):
+        assert_equal(ours[key], theirs[key], key)
+
+
+# A loss that is no number --------------------------------------------------------------
+
+
+@pytest.mark.parametrize('task', ['detection', 'segmentation'])
+def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoilt(
+    tmp_path, shapes, task
+):
+    more = "custom_hooks = [dict(type='Poison', at=2)]\nmodel['backbone'].pop('norm_cfg')"
+    path = write_config(tmp_path, task, shapes, more)
+    with pytest.raises(UserError, match=r'iteration 3: .*loss.* is nan') as caught:
+        train(path)
+    assert len(re.findall(r'[\w/]+\.jpg', str(caught.value))) == 2
+    saved = state(tmp_path / 'work' / 'nonfinite_iter_3.pth')
+    assert saved['meta']['iter'] == 2
+    # Iteration 2 has a regular checkpoint: the state before iteration 3 is that one.
+    regular = state(tmp_path / 'work' / 'iter_2.pth')
+    assert_equal(saved['state_dict'], regular['state_dict'])
+    assert_equal(saved['optimizer'], regular['optimizer'])
+
+
+def test_the_step_is_left_out_where_that_is_wanted(tmp_path, shapes):
+    more = "custom_hooks = [dict(type='Poison', at=1)]\nmodel['backbone'].pop('norm_cfg')"
+    path = write_config(tmp_path, 'classification', shapes, more)
+    train(path, {'default_hooks.finite.action': 'skip'})
+    log = '\n'.join(p.read_text() for p in (tmp_path / 'work').rglob('*.log'))
+    assert re.search(r'iteration 2: loss is nan; step left out. Pictures: \S+\.jpg', log)
+    for name, value in state(tmp_path / 'work' / 'iter_4.pth')['state_dict'].items():
+        assert torch.as_tensor(value).isfinite().all(), name
+
+
+def test_skipping_ends_after_so_many_in_a_row(tmp_path, shapes):
+    path = write_config(tmp_path, 'classification', shapes)
+    options = {
+        'default_hooks.finite.action': 'skip',
+        'default_hooks.finite.max_skips': 2,
+        'optim_wrapper.optimizer.lr': 1e30,
+        'param_scheduler': [],
+    }
+    with pytest.raises(UserError, match='iteration [34]'):
+        train(path, options)
+
+
+@pytest.mark.parametrize('wrong', [dict(action='pass'), dict(max_skips=0)])
+def test_the_hook_refuses_wrong_arguments(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FiniteHook(**wrong)
+
+
+# The machine ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='no /dev/full here')
+def test_a_full_disk_is_told_in_plain_words_and_the_earlier_checkpoint_serves(
+    tmp_path, shapes
+):
+    path = write_config(tmp_path, 'classification', shapes)
+    work = tmp_path / 'work'
+    work.mkdir()
+    (work / 'iter_4.pth').symlink_to('/dev/full')  # every write to it: no space left
+    # set_aside would move the link out of the way, as it would an earlier checkpoint.
+    train(path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 9})
+    (work / 'iter_4.pth').symlink_to('/dev/full')
+    with pytest.raises(UserError, match=r'No space left.*--resume goes on'):
+        train(path, resume='auto')
+    (work / 'iter_4.pth').unlink()
+    cfg = train(path, resume='auto')
+    assert cfg.load_from == str(work / 'iter_2.pth')
+    assert (work / 'iter_4.pth').is_file()
+
+
+def test_a_killed_worker_is_told_in_plain_words(tmp_path, shapes):
+    more = 'train_dataloader.update(num_workers=1)\n'
+    path = write_config(tmp_path, 'classification', shapes, more)
+
+    @HOOKS.register_module(force=True)
+    class KillWorker(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 2:
+                iterator = runner.train_loop.dataloader_iterator._iterator
+                os.kill(iterator._workers[0].pid, signal.SIGKILL)
+
+    options = {'custom_hooks': [dict(type='KillWorker')], 'train_cfg.max_iters': 40}
+    with pytest.raises(UserError, match=r'DataLoader worker.*num_workers.*--resume'):
+        train(path, options)
+    assert (tmp_path / 'work' / 'iter_2.pth').is_file()
+
+
+def test_other_errors_keep_their_traceback():
+    assert explain_fault(RuntimeError('shape mismatch'), 'work') is None
+
+
+# Told to end ---------------------------------------------------------------------------
+
+
+def start(config: str, *flags: str) -> subprocess.Popen:
+    """Start tools/train.py in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / 'tools' / 'train.py'), config, *flags],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def wait_for(found, process: subprocess.Popen, seconds: float = 300) -> None:
+    """Wait until ``found()``, which a running process is to bring about."""
+    end = time.monotonic() + seconds
+    while not found():
+        assert process.poll() is None, process.stderr.read()[-2000:]
+        assert time.monotonic() < end, f'nothing in {seconds} s'
+        time.sleep(0.02)
+
+
+def test_ctrl_c_saves_the_iteration_and_leaves_cleanly(tmp_path, shapes):
+    path = write_config(tmp_path, 'segmentation', shapes)
+    work = tmp_path / 'work'
+    options = ['train_cfg.max_iters=5000', 'train_cfg.val_interval=5000']
+    process = start(path, '--cfg-options', *options, 'param_scheduler=[]')
+    wait_for((work / 'iter_2.pth').is_file, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert 'Traceback' not in errors
+    assert 'SIGINT: the state will be saved' in errors
+    last = Path((work / 'last_checkpoint').read_text())
+    done = state(last)['meta']['iter']
+    assert last.name == f'iter_{done}.pth'
+    # To resume from it is to go on with the next iteration.
+    more = {f'train_cfg.{k}': done + 1 for k in ('max_iters', 'val_interval')}
+    cfg = train(path, more | {'param_scheduler': []}, resume='auto')
+    assert cfg.load_from == str(last)
+
+
+# Killed and resumed --------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('task', TASKS)
+def test_resuming_by_epochs_repeats_augmentation_and_dropout(tmp_path, shapes, task):
+    whole, halves = tmp_path / 'whole', tmp_path / 'halves'
+    for folder in (whole, halves):
+        folder.mkdir()
+    path = write_config(whole, task, shapes, BY_EPOCH.format(epochs=3))
+    train(path)
+    path = write_config(halves, task, shapes, BY_EPOCH.format(epochs=3))
+    train(path, {'train_cfg.max_epochs': 2})
+    train(path, resume='auto')
+    assert_same_training(whole / 'work' / 'epoch_3.pth', halves / 'work' / 'epoch_3.pth')
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
+    """Twenty kills over the three toolboxes, at moments drawn by chance."""
+    dice = random.Random(0)
+    kills = 0
+    for task in TASKS:
+        folder = tmp_path / task
+        folder.mkdir()
+        path = write_config(folder, task, shapes, BY_EPOCH.format(epochs=12))
+        train(path)
+        (folder / 'work').rename(folder / 'whole')
+        while kills < {'detection': 7, 'segmentation': 14, 'classification': 20}[task]:
+            process = start(path, '--resume')
+            began = time.monotonic()
+            wait_for(
+                lambda: any((folder / 'work').rglob('*.log'))
+                and time.monotonic() - began > 2,
+                process,
+            )
+            try:
+                process.wait(timeout=dice.uniform(0.5, 12))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+            process.communicate()
+            if (folder / 'work' / 'epoch_12.pth').exists():
+                assert_same_training(
+                    folder / 'work' / 'epoch_12.pth', folder / 'whole' / 'epoch_12.pth'
+                )
+                for file in (folder / 'work').glob('*.pth'):
+                    file.unlink()  # and from the beginning again
+                (folder / 'work' / 'last_checkpoint').unlink()
+        train(path, resume='auto')
+        assert_same_training(
+            folder / 'work' / 'epoch_12.pth', folder / 'whole' / 'epoch_12.pth'
+        )
+    assert kills == 20
+
+
+# Random numbers ------------------------------------------------------------------------
+
+
+def draws(step: SeedSample, count: int) -> list[tuple]:
+    found = []
+    for _ in range(count):
+        step({})
+        found.append((random.random(), np.random.rand(), float(torch.rand(()))))
+    return found
+
+
+def test_what_a_sample_draws_depends_on_its_place_alone():
+    epoch = torch.zeros(1, dtype=torch.int64)
+    first = draws(SeedSample(3, 0, epoch), 3)
+    assert len(set(first)) == 3
+    random.random(), torch.rand(5), np.random.rand(7)  # what ran before
+    assert draws(SeedSample(3, 0, epoch), 3) == first
+    assert draws(SeedSample(4, 0, epoch), 3) != first
+    assert draws(SeedSample(3, 1, epoch), 3) != first
+    step = SeedSample(3, 0, epoch)
+    assert draws(step, 3) == first
+    epoch.fill_(1)
+    second = draws(step, 3)
+    assert second != first
+    assert draws(SeedSample(3, 0, epoch), 3) == second
+
+
+def test_pipelines_inside_wrappers_are_found():
+    class Box:
+        def __init__(self, **parts):
+            self.__dict__.update(parts)
+
+    inner = [Box(pipeline=Box(transforms=[name])) for name in 'ab']
+    both = Box(dataset=Box(datasets=inner), pipeline=Box(transforms=[]))
+    assert [found[0] for found in pipelines(both)] == ['a', 'b']
