@@ -21,6 +21,7 @@ from mmghost.engine.toolbox import toolbox_of
 from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse
 from tests.engine.toys import CLASSES, write_config
 
+HEADS = ('reg', 'cls', 'pred', 'centerness', 'logits')  # parts of layers' names
 BOXES = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4, target_stds=[1.0] * 4)
 
 
@@ -179,8 +180,8 @@ def build_toy(folder: Path, kind: str, data: Path) -> Config:
 def save_random(cfg: Config, path: Path) -> str:
     """Save random weights under which scores and boxes differ from place to place.
 
-    Every layer is scaled to give numbers of the order of 1, and those that move boxes
-    less. Otherwise scores are all but 0 and 1, and which of many equal ones are the best
+    Every layer is scaled to give numbers of the order of 1, those of the heads smaller
+    ones. Otherwise scores are all but 0 and 1, and which of many equal ones are the best
     is anybody's choice.
     """
     scope = toolbox_of(cfg).scope
@@ -193,7 +194,8 @@ def save_random(cfg: Config, path: Path) -> str:
         if name in scaled:  # a head runs once for each level
             return None
         scaled.add(name)
-        factor = (0.2 if 'reg' in name else 1.0) / output.std()
+        small = any(part in name for part in HEADS)
+        factor = (0.2 if small else 1.0) / output.std()
         for parameter in module.parameters():
             parameter.data *= factor
         return output * factor
