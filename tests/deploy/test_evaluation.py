@@ -14,7 +14,9 @@ from mmghost.engine.errors import UserError
 from mmghost.engine.launch import prepare_test, run_test
 
 
-@pytest.mark.parametrize('kind', ['segmentor', 'classifier'])
+@pytest.mark.parametrize(
+    'kind', ['segmentor', pytest.param('classifier', marks=pytest.mark.slow)]
+)
 def test_the_metrics_are_those_of_tools_test(toy, tmp_path, kind):
     cfg, checkpoint, export = toy(kind)
     found = evaluate(deepcopy(cfg), export.path, threads=1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 pytest.importorskip('onnx')
@@ -17,18 +18,25 @@ pytest.importorskip('onnxruntime')
 
 from mmghost.deploy import export as exporting
 from mmghost.deploy.export import export_onnx
-from mmghost.deploy.graphs import DetectorGraph
+from mmghost.deploy.graphs import DetectorGraph, graph_of
 from mmghost.deploy.parity import match
+from mmghost.deploy.preprocessing import steps_of
 from mmghost.deploy.runtime import FileFault, Runner
 from mmghost.engine.errors import UserError
 from mmghost.engine.predict import Predictor
+from mmghost.engine.toolbox import toolbox_of
 
-from .conftest import TOYS, build_toy, save_random
+from .conftest import TOYS, build_toy
 
 SLIDE = dict(mode='slide', crop_size=(64, 64), stride=(32, 32))
-STEP = 'test_dataloader.dataset.pipeline.1'
-LANCZOS = dict(type='Resize', scale=64, interpolation='lanczos')
-DETECTORS = ['retinanet', 'fcos', 'yolov3', 'faster-rcnn', 'mask-rcnn']
+PAA = {'model.bbox_head.type': 'PAAHead', 'model.bbox_head.norm_cfg': None}
+# Of each kind one in the quick tests: an export takes some five seconds.
+QUICK = ('classifier', 'segmentor', 'retinanet', 'mask-rcnn')
+KINDS = [
+    kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow)
+    for kind in TOYS
+]
+DETECTORS = KINDS[2:]
 
 
 def picture(data: Path, number: int = 1) -> str:
@@ -40,7 +48,9 @@ def objects(sample) -> tuple:
     return found.bboxes, found.scores, found.labels
 
 
-@pytest.fixture(params=['onnxruntime', 'openvino'])
+@pytest.fixture(
+    params=['onnxruntime', pytest.param('openvino', marks=pytest.mark.slow)]
+)
 def backend(request) -> str:
     pytest.importorskip(request.param)
     return request.param
@@ -94,7 +104,7 @@ def test_the_file_of_a_classifier_is_as_sure_as_image_demo(toy, data, backend):
     assert found.std() > 1e-3
 
 
-@pytest.mark.parametrize('kind', TOYS)
+@pytest.mark.parametrize('kind', KINDS)
 def test_every_file_was_checked_at_several_sizes_and_batches(toy, kind):
     sizes = {c.size for c in toy(kind).export.comparisons}
     assert len(sizes) >= 4 and {n for n, *_ in sizes} >= {1, 3}
@@ -113,6 +123,7 @@ def test_a_file_that_computes_something_else_is_not_kept(toy, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_raw_files_give_the_outputs_of_the_head(toy, tmp_path):
     cfg, checkpoint, _ = toy('retinanet')
     out = str(tmp_path / 'raw.onnx')
@@ -125,6 +136,7 @@ def test_raw_files_give_the_outputs_of_the_head(toy, tmp_path):
         Runner(out).predict(np.zeros((99, 99, 3), np.uint8))
 
 
+@pytest.mark.slow
 def test_files_of_one_size_say_so_and_fill_smaller_pictures_up(toy, data, tmp_path):
     cfg, checkpoint, _ = toy('retinanet')
     out = str(tmp_path / 'fixed.onnx')
@@ -170,29 +182,36 @@ def test_just_above_the_least_size_the_trace_is_right(toy):
     ('kind', 'change', 'message'),
     [
         ('segmentor', {'model.test_cfg': SLIDE}, 'mode=whole'),
-        (
-            'retinanet',
-            {'model.test_cfg.nms.type': 'soft_nms'},
-            'plain suppression only',
-        ),
+        ('retinanet', {'model.test_cfg.nms.type': 'soft_nms'}, 'plain suppression'),
         ('retinanet', {'model.test_cfg.nms_pre': -1}, 'nms_pre=1000'),
-        ('retinanet', {'model.bbox_head.type': 'PAAHead'}, 'in a way of its own'),
-        (
-            'classifier',
-            {STEP: dict(type='RandomFlip', prob=1.0)},
-            'is RandomFlip, which',
-        ),
-        ('classifier', {STEP: LANCZOS}, "interpolation='lanczos'"),
+        ('retinanet', PAA, r'in a way of its own.*--raw'),
     ],
 )
-def test_what_cannot_be_exported_rightly_is_refused(
+def test_models_that_no_graph_is_right_for_are_refused(
     tmp_path, data, kind, change, message
 ):
     cfg = build_toy(tmp_path, kind, data)
     cfg.merge_from_dict(change)
-    checkpoint = save_random(cfg, tmp_path / 'a.pth')
+    scope = toolbox_of(cfg).scope
+    init_default_scope(scope)
     with pytest.raises(UserError, match=message):
-        export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
+        graph_of(MODELS.build(cfg.model), scope)
+
+
+@pytest.mark.parametrize(
+    ('step', 'message'),
+    [
+        (dict(type='RandomFlip', prob=1.0), 'is RandomFlip, which'),
+        (dict(type='Resize', scale=9, interpolation='lanczos'), 'lanczos'),
+        (dict(type='CenterCrop', crop_size=9, auto_pad=True), 'crops only'),
+        (dict(type='Pad', size_divisor=9, padding_mode='reflect'), 'a constant only'),
+    ],
+)
+def test_steps_that_the_runtime_cannot_do_are_refused(tmp_path, data, step, message):
+    cfg = build_toy(tmp_path, 'classifier', data)
+    cfg.test_dataloader.dataset.pipeline[1] = step
+    with pytest.raises(UserError, match=message):
+        steps_of(cfg)
 
 
 def test_packages_that_are_missing_are_named(monkeypatch):
