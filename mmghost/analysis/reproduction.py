@@ -395,7 +395,7 @@ def _rendered(one: Table) -> list[str]:
             config += ('; ' if config else '') + row.note
         macs = row.published_macs
         published = ', '.join(
-            f'{value:g} ({source})' for value, source in row.published
+            f'{value} ({source})' for value, source in row.published
         )
         cells = [
             row.name,
@@ -427,4 +427,4 @@ def _measured(row: Row) -> str:
     if row.measured is None:
         return ''
     one = row.measured
-    return f'{one["value"]:g} ([log](logs/{one["log"]}), {one["date"]})'
+    return f'{one["value"]} ([log](logs/{one["log"]}), {one["date"]})'
