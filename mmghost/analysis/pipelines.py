@@ -86,7 +86,7 @@ def time_loader(
     pictures, begun = 0, time.perf_counter()
     while (passed := time.perf_counter() - begun) < seconds:
         next(batches)
-        pictures += built.batch_size
+        pictures += cfg[loader].batch_size
     return pictures / passed
 
 
@@ -120,7 +120,7 @@ def time_training(
     pictures, begun = 0, time.perf_counter()
     while (passed := time.perf_counter() - begun) < seconds:
         _train_step(model, wrapper, batch, device)
-        pictures += loader.batch_size
+        pictures += cfg.train_dataloader.batch_size
     return pictures / passed
 
 
