@@ -314,6 +314,9 @@ def check_fit(
     Raises:
         UserError: If it does not fit.
     """
+    from ..weights.adapting import adopt_form  # which imports this package
+
+    adopt_form(model, state_dict_of(checkpoint), name, trains=not strict)
     fit = compare(model, state_dict_of(checkpoint))
     if fit:
         return

@@ -22,6 +22,7 @@ class GhostNetClassifier(GhostNet):
         num_classes: Number of logits.
         dfc: As in :class:`mmghost.models.GhostNetV2`; None is GhostNetV1.
         dropout: Dropout before the last layer.
+        deploy: As there.
         **kwargs: The other arguments of the backbone; ``out_indices`` is not one.
 
     Example:
@@ -37,6 +38,7 @@ class GhostNetClassifier(GhostNet):
         num_classes: int = 1000,
         dfc: Cfg | None = RELEASE_DFC,
         dropout: float = 0.2,
+        deploy: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(widen_factor=widen_factor, out_indices=5, dfc=dfc, **kwargs)
@@ -47,6 +49,8 @@ class GhostNetClassifier(GhostNet):
         self.act2 = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
+        if deploy:  # not by the backbone's constructor, which knows no head
+            self.switch_to_deploy()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures (N, 3, H, W) to logits (N, num_classes)."""

@@ -179,6 +179,22 @@ class DFCAttention(nn.Sequential):
         x = self[3](self[2](x))
         return self[5](self[4](x))
 
+    @property
+    def repeats(self) -> bool:
+        """Whether each pixel of the gate is only repeated on its way to full size."""
+        return self.gate_position == 'before' and self.upsample == 'nearest'
+
+    def small_gate(self, x: Tensor) -> Tensor:
+        """Compute the gate before it is up-sampled (only where :attr:`repeats`).
+
+        Args:
+            x: Input map, (N, in_channels, H, W).
+
+        Returns:
+            (N, out_channels, H // ratio, W // ratio).
+        """
+        return self.gate(self.logits(x))
+
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Compute the gate of ``target`` from ``x``.
 
@@ -192,16 +208,21 @@ class DFCAttention(nn.Sequential):
         x = self.logits(x)
         if self.gate_position == 'before':
             x = self.gate(x)
-        if self.ratio > 1:
-            x = F.interpolate(
-                x,
-                size=target.shape[2:],
-                mode=self.upsample,
-                align_corners=self.align_corners,
-            )
+        x = self.enlarge(x, target)
         if self.gate_position == 'after':
             x = self.gate(x)
         return x
+
+    def enlarge(self, x: Tensor, target: Tensor) -> Tensor:
+        """Up-sample the attention to the height and width of ``target``."""
+        if self.ratio == 1:
+            return x
+        return F.interpolate(
+            x,
+            size=target.shape[2:],
+            mode=self.upsample,
+            align_corners=self.align_corners,
+        )
 
 
 def check_kernel_size(name: str, value: int) -> None:

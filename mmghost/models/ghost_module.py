@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..registry import MODELS, register
 from .dfc import DFCAttention
+from .fused import gated_concat, runs_eagerly
 from .layers import Cfg, act, conv, norm
 
 
@@ -64,13 +65,40 @@ class GhostModule(nn.Module):
             self.short_conv = DFCAttention(
                 in_channels, out_channels, conv_cfg=conv_cfg, norm_cfg=norm_cfg, **dfc
             )
+        self.repeats = self.short_conv is not None and self.short_conv.repeats
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        intrinsic, ghost = self.halves(x)
+        if self.short_conv is None:
+            return torch.cat((intrinsic, ghost), dim=1)
+        if torch.jit.is_scripting() or not self._gates_small(intrinsic):
+            out = torch.cat((intrinsic, ghost), dim=1)
+            return out * self.short_conv(x, out)
+        return self._gated(x, intrinsic, ghost)
+
+    def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the intrinsic and the ghost features, before any attention.
+
+        Args:
+            x: (N, in_channels, H, W).
+
+        Returns:
+            Two maps that are ``out_channels`` together, intrinsic features first.
+        """
         intrinsic = self.primary_conv(x)
-        out = torch.cat((intrinsic, self.cheap_operation(intrinsic)), dim=1)
-        if self.odd:
-            out = out[:, : self.out_channels]
-        if self.short_conv is not None:
-            out = out * self.short_conv(x, out)
+        ghost = self.cheap_operation(intrinsic)
+        return intrinsic, ghost[:, :-1] if self.odd else ghost
+
+    @torch.jit.unused
+    def _gates_small(self, intrinsic: Tensor) -> bool:
+        return self.repeats and runs_eagerly(intrinsic)
+
+    @torch.jit.unused
+    def _gated(self, x: Tensor, intrinsic: Tensor, ghost: Tensor) -> Tensor:
+        gate = self.short_conv.small_gate(x)
+        out = None if self.odd else gated_concat(intrinsic, ghost, gate)
+        if out is None:
+            out = torch.cat((intrinsic, ghost), dim=1)
+            out = out * self.short_conv.enlarge(gate, out)
         return out

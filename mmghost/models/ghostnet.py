@@ -6,6 +6,7 @@ weights are those of the authors' release and of timm.
 """
 
 import itertools
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import torch
 import torch.nn as nn
 from mmcv.cnn.bricks import DropPath
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
@@ -22,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from ..registry import MODELS, register
 from .atrous import merge_phases, split_phases
 from .dfc import DFCAttention, check_kernel_size
+from .fused import concat_add, runs_eagerly
 from .ghost_module import GhostModule
 from .layers import (
     Cfg,
@@ -230,11 +233,28 @@ class GhostBottleneck(nn.Module):
             branch = split_phases(branch)
         if self.se is not None:
             branch = self.se(branch)
+        if not torch.jit.is_scripting() and self._adds_in_one_pass(branch):
+            return self._added(branch, x)
         branch = self.drop_path(self.ghost2(branch))
         shortcut = self.shortcut(x)
         if self.split:
             shortcut = split_phases(shortcut)
         return branch + shortcut
+
+    @torch.jit.unused
+    def _adds_in_one_pass(self, branch: Tensor) -> bool:
+        return (
+            runs_eagerly(branch)
+            and not torch.is_grad_enabled()
+            and not self.split
+            and self.ghost2.short_conv is None
+            and not (self.training and isinstance(self.drop_path, DropPath))
+        )
+
+    @torch.jit.unused
+    def _added(self, branch: Tensor, x: Tensor) -> Tensor:
+        intrinsic, ghost = self.ghost2.halves(branch)
+        return concat_add(intrinsic, ghost, self.shortcut(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride)).
@@ -337,6 +357,7 @@ class GhostNet(BaseModule):
         act_cfg: Cfg | None = None,
         norm_eval: bool = False,
         with_cp: bool = False,
+        deploy: bool = False,
         init_cfg: Cfg | list[Cfg] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -352,6 +373,7 @@ class GhostNet(BaseModule):
         check_cfg('act_cfg', act_cfg)
         check_bool('norm_eval', norm_eval)
         check_bool('with_cp', with_cp)
+        check_bool('deploy', deploy)
 
         self.widen_factor = widen_factor
         self.in_channels = in_channels
@@ -359,10 +381,13 @@ class GhostNet(BaseModule):
         self.frozen_stages = frozen_stages
         self.output_stride = output_stride
         self.norm_eval = norm_eval
+        self.deploy = False
         self._build(dfc, drop_path_rate, with_cp, conv_cfg, norm_cfg, act_cfg)
         # Here and not only in train(): DistributedDataParallel is wrapped around the
         # model before train() is called, and dislikes parameters without a gradient.
         self._freeze()
+        if deploy:
+            self.switch_to_deploy()
 
     @staticmethod
     def _normalise_indices(out_indices: int | Sequence[int]) -> tuple[int, ...]:
@@ -528,6 +553,49 @@ class GhostNet(BaseModule):
         stem = name[0] in ('conv_stem', 'bn1')
         return 0 if stem else head, head + 1
 
+    def switch_to_deploy(self) -> 'GhostNet':
+        """Fold all batch norms into the convolutions, for inference.
+
+        The outputs are the same up to rounding (1e-5 of the largest). What has no batch
+        norm stays as it is; a network in this form is left alone.
+
+        Returns:
+            The backbone itself, which cannot be trained any further.
+        """
+        from ..deploy.fusion import fold  # which imports this module
+
+        if not self.deploy:
+            fold(self)
+        return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        """Take a deployed network's weights too, which changes this one's form.
+
+        Raises:
+            WeightsError: If this network is deployed and the weights are not.
+        """
+        folded = f'{prefix}conv_stem.bias' in state_dict
+        normed = f'{prefix}bn1.running_mean' in state_dict
+        if self.deploy and normed:
+            from ..weights.errors import WeightsError
+
+            raise WeightsError(
+                f'{type(self).__name__} is in deploy mode and has no batch norms, the '
+                'weights to be loaded have them: build it without deploy=True, load '
+                'them, then call switch_to_deploy()'
+            )
+        if folded and not normed and not self.deploy:
+            print_log(
+                f'{type(self).__name__}: the weights are those of a deployed network; '
+                'it is switched to deploy mode, and cannot be trained',
+                'current',
+                level=logging.WARNING,
+            )
+            self.switch_to_deploy()
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def _frozen(self) -> Iterator[nn.Module]:
         if self.frozen_stages >= 0:
             yield self.conv_stem
@@ -586,6 +654,7 @@ class GhostNetV1(GhostNet):
         act_cfg: Cfg | None = None,
         norm_eval: bool = False,
         with_cp: bool = False,
+        deploy: bool = False,
         init_cfg: Cfg | list[Cfg] | None = None,
     ) -> None:
         super().__init__(
@@ -601,6 +670,7 @@ class GhostNetV1(GhostNet):
             act_cfg=act_cfg,
             norm_eval=norm_eval,
             with_cp=with_cp,
+            deploy=deploy,
             init_cfg=init_cfg,
         )
 
@@ -638,6 +708,8 @@ class GhostNetV2(GhostNet):
         norm_eval: Keep normalisations in evaluation mode while training.
         with_cp: Trade compute for memory: each bottleneck is computed again in the
             backward pass. Results and running statistics are the same as without.
+        deploy: Build it in the form of :meth:`switch_to_deploy`, for a checkpoint that
+            was written in that form.
         init_cfg: Initialisation; None leaves PyTorch's own, as the release does. For
             ``dict(type='Pretrained', checkpoint=...)`` see docs/weights.md.
 
@@ -669,6 +741,7 @@ class GhostNetV2(GhostNet):
         act_cfg: Cfg | None = None,
         norm_eval: bool = False,
         with_cp: bool = False,
+        deploy: bool = False,
         init_cfg: Cfg | list[Cfg] | None = None,
     ) -> None:
         super().__init__(
@@ -684,5 +757,6 @@ class GhostNetV2(GhostNet):
             act_cfg=act_cfg,
             norm_eval=norm_eval,
             with_cp=with_cp,
+            deploy=deploy,
             init_cfg=init_cfg,
         )

@@ -15,6 +15,7 @@ from mmengine.runner.checkpoint import load_from_http, load_from_local
 from torch import Tensor
 
 from ..models.ghostnet import GhostNet
+from .errors import WeightsError
 from .origins import STEM, recognise, to_mmpretrain
 from .reading import CONTAINERS, MINDSPORE, TORCH, format_of, local_path, read
 
@@ -66,6 +67,33 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
         checkpoint.clear()
     checkpoint['state_dict'] = renamed
     return True
+
+
+def adopt_form(
+    model: nn.Module, state: Mapping[str, Any], source: str, trains: bool = False
+) -> None:
+    """Bring the GhostNets of a model into the form of the weights for them.
+
+    Args:
+        model: A classifier, detector or segmentor, not wrapped.
+        state: Weights by the model's names.
+        source: The file's name, for the message.
+        trains: Whether the model is to be trained.
+
+    Raises:
+        WeightsError: If it is, and the weights are those of a deployed network.
+    """
+    for place, module in model.named_modules():
+        if not isinstance(module, GhostNet) or module.deploy:
+            continue
+        if f'{place}.conv_stem.bias'.lstrip('.') not in state:
+            continue
+        if trains:
+            raise WeightsError(
+                f'{source}: holds a deployed network, its batch norms folded into the '
+                'convolutions; to train, take the file that it was made from'
+            )
+        module.switch_to_deploy()
 
 
 def load_from_mmghost(filename: str, map_location: Any = None) -> dict[str, Any]:

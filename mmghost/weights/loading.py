@@ -292,7 +292,13 @@ def _why(fit: _Fit, there: Network, here: Network, name: str, has_head: bool) ->
     if there.folded and not here.folded:
         return (
             'the file is a deployed network, its batch norms folded into the '
-            'convolutions; take the file that it was made from'
+            'convolutions; set deploy=True to run it as it is, or, to train, take the '
+            'file that it was made from'
+        )
+    if here.folded and not there.folded:
+        return (
+            'this one was built with deploy=True and has no batch norms, the file has '
+            'them; build it without, load the file, then call switch_to_deploy()'
         )
     # Where both are cut before the first attention, there is no telling.
     comparable = min(there.groups, here.groups) > 2

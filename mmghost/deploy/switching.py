@@ -1,0 +1,100 @@
+"""Checkpoints of whole models with their backbone in deploy mode."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..engine.errors import UserError
+from ..engine.predict import Predictor
+from ..models.ghostnet import GhostNet
+from ..version import __version__
+from ..weights.converting import save
+
+TOLERANCE = 1e-5
+_META = ('dataset_meta', 'cfg', 'mmghost_weights')
+
+
+@dataclass
+class Switched:
+    """What became of a checkpoint.
+
+    Args:
+        folded: How many batch norms were folded.
+        left: How many are left, in necks and heads.
+        difference: The largest between the backbone's maps, relative to the largest
+            value.
+    """
+
+    folded: int
+    left: int
+    difference: float
+
+
+def switch_checkpoint(
+    cfg: Config, checkpoint: str, out: str, size: tuple[int, int] = (224, 224)
+) -> Switched:
+    """Write a checkpoint whose GhostNet has its batch norms folded.
+
+    Necks and heads stay as they are, so that the file loads wherever the config's model
+    is built: the backbone knows such weights and switches itself.
+
+    Args:
+        cfg: A config of one of the three toolboxes.
+        checkpoint: Its weights, a file or a URL.
+        out: The file to write.
+        size: Height and width in px of the noise that both forms are compared on.
+
+    Returns:
+        What was folded, and how near the results are.
+
+    Raises:
+        UserError: If there is no GhostNet in the model, the checkpoint does not fit or
+            is deployed already, the file cannot be written, or the forms differ.
+    """
+    model = Predictor(cfg, checkpoint, 'cpu').model
+    places = [m for m in model.modules() if isinstance(m, GhostNet)]
+    if not places:
+        raise UserError(f'{cfg.filename}: its model has no GhostNet to switch')
+    if all(place.deploy for place in places):
+        raise UserError(f'{checkpoint}: is in deploy mode already')
+    deployed = deepcopy(model)
+    switched = [m for m in deployed.modules() if isinstance(m, GhostNet)]
+    difference = max(
+        _difference(place, copy.switch_to_deploy(), size)
+        for place, copy in zip(places, switched, strict=True)
+    )
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f'{checkpoint}: in deploy mode its maps differ by {difference:.1e}, more than '
+            f'{TOLERANCE:.0e}: not written'
+        )
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    meta = content.get('meta') or {}
+    kept = {key: meta[key] for key in _META if key in meta}
+    kept.update(mmghost_version=__version__, mmghost_deploy=True)
+    state = {name: value.contiguous() for name, value in deployed.state_dict().items()}
+    save(dict(meta=kept, state_dict=state), out, checkpoint)
+    left = _norms(deployed)
+    return Switched(_norms(model) - left, left, difference)
+
+
+def _norms(model: nn.Module) -> int:
+    return sum(isinstance(module, _BatchNorm) for module in model.modules())
+
+
+@torch.no_grad()
+def _difference(backbone: GhostNet, deployed: GhostNet, size: tuple[int, int]) -> float:
+    """Compare the maps of two backbones on noise."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(2, backbone.in_channels, *size, generator=generator)
+    return max(
+        float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12))
+        for ours, theirs in zip(
+            deployed.forward_trunk(image), backbone.forward_trunk(image), strict=True
+        )
+    )

@@ -1,0 +1,121 @@
+"""Convolution, bias and activation as one operator: what a deployed network is made of."""
+
+from typing import Any
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from .fused import is_channels_last, runs_eagerly
+
+# oneDNN's names of activations, with their numbers, for modules that are exactly these.
+_ACTIVATIONS: dict[type, tuple[str, tuple[float, ...]]] = {
+    nn.Identity: ('none', ()),
+    nn.ReLU: ('relu', ()),
+    nn.ReLU6: ('hardtanh', (0.0, 6.0)),
+    nn.Sigmoid: ('sigmoid', ()),
+    nn.Hardsigmoid: ('hardsigmoid', ()),
+    nn.Hardswish: ('hardswish', ()),
+    nn.SiLU: ('swish', ()),
+}
+
+_HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
+
+def can_fuse(act: nn.Module) -> bool:
+    """Tell whether :class:`FusedConv2d` takes an activation."""
+    return type(act) in _ACTIVATIONS
+
+
+class FusedConv2d(nn.Conv2d):
+    """A convolution with bias, and the activation that follows it.
+
+    On the CPU, in float32 and channels-last order, where no gradient is asked for and
+    nothing records the operators, it is one operator of oneDNN with weights in oneDNN's
+    own order; everywhere else two plain ones. The weights are inference's: a network
+    that is to be trained further is not deployed.
+
+    Args:
+        conv: The convolution; its weights are copied. A missing bias is zeros.
+        act: One of those that :func:`can_fuse` takes.
+    """
+
+    def __init__(self, conv: nn.Conv2d, act: nn.Module | None = None) -> None:
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+            bias=True,
+            device='meta',
+        )
+        bias = conv.bias
+        if bias is None:
+            bias = conv.weight.new_zeros(conv.out_channels)
+        self.weight = nn.Parameter(conv.weight.detach().clone(), requires_grad=False)
+        self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+        self.act = act if act is not None else nn.Identity()
+        self.attr, self.scalars = _ACTIVATIONS[type(self.act)]
+        self._packed: tuple[Any, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
+        if torch.jit.is_scripting() or not self._fuses(x):
+            return self.act(self._conv_forward(x, self.weight, self.bias))
+        return self._fused(x)
+
+    @torch.jit.unused
+    def _fuses(self, x: Tensor) -> bool:
+        return (
+            not (torch.is_grad_enabled() and x.requires_grad)
+            and runs_eagerly(x)
+            and is_channels_last(x)
+            and x.dtype == self.weight.dtype == torch.float32
+            and x.numel() > 0
+            and _HAS_ONEDNN
+            and torch.backends.mkldnn.enabled
+        )
+
+    @torch.jit.unused
+    def _fused(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise.default(
+            x,
+            self._weight(x),
+            self.bias,
+            self.padding,
+            self.stride,
+            self.dilation,
+            self.groups,
+            self.attr,
+            self.scalars,
+            '',
+        )
+
+    @torch.jit.unused
+    def _weight(self, x: Tensor) -> Tensor:
+        """The weights in oneDNN's order, made anew when they change."""
+        weight = self.weight
+        key = (weight.data_ptr(), _version(weight))
+        if self._packed is None or self._packed[0] != key:
+            packed = torch.ops.mkldnn._reorder_convolution_weight.default(
+                weight.detach(),
+                self.padding,
+                self.stride,
+                self.dilation,
+                self.groups,
+                x.shape,
+            )
+            self._packed = (key, packed)
+        return self._packed[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave oneDNN's copy of the weights out of copies and files."""
+        return {**self.__dict__, '_packed': None}
+
+
+def _version(weight: Tensor) -> int:
+    # Weights made in inference mode count no versions; they cannot be changed outside.
+    return -1 if weight.is_inference() else weight._version

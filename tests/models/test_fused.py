@@ -1,0 +1,144 @@
+"""The operators of fewer passes compute what the plain ones do, and keep less."""
+
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+import mmghost.models.fused as fused
+from mmghost.analysis.benchmarking import peak_memory
+from mmghost.models import GhostModule, GhostNetV2
+from mmghost.models.fused_conv import FusedConv2d, can_fuse
+from tests.helpers import picture, randomise, relative_error
+
+CHANNELS_LAST = torch.channels_last
+
+pytestmark = pytest.mark.skipif(
+    fused._is_compiling is None, reason='this torch runs the plain operators only'
+)
+
+
+def maps(gate_size=(2, 3), order=CHANNELS_LAST):
+    shapes = [(2, 3, 4, 6), (2, 3, 4, 6), (2, 6, *gate_size)]
+    return [
+        picture(*shape, seed=i).double().contiguous(memory_format=order)
+        for i, shape in enumerate(shapes)
+    ]
+
+
+def plain(intrinsic, ghost, gate):
+    gate = F.interpolate(gate, size=intrinsic.shape[2:], mode='nearest')
+    return torch.cat((intrinsic, ghost), dim=1) * gate
+
+
+ORDERS = pytest.mark.parametrize('order', [torch.contiguous_format, CHANNELS_LAST])
+
+
+@ORDERS
+@pytest.mark.parametrize('gate_size', [(2, 3), (4, 6), (1, 1), (1, 3)])
+def test_gating_windows_is_gating_with_the_enlarged_gate(gate_size, order):
+    given = maps(gate_size, order)
+    with torch.no_grad():
+        out = fused.gated_concat(*given)
+    assert out.is_contiguous(memory_format=order)
+    assert torch.equal(out, plain(*given))
+    if order == CHANNELS_LAST:
+        assert torch.equal(fused.gated_concat(*given), plain(*given))
+
+
+def test_with_gradients_a_contiguous_map_is_left_to_the_plain_operators():
+    assert fused.gated_concat(*maps(order=torch.contiguous_format)) is None
+
+
+@pytest.mark.parametrize('gate_size', [(3, 3), (2, 5), (5, 6)])
+def test_windows_of_unequal_size_are_left_to_up_sampling(gate_size):
+    assert fused.gated_concat(*maps(gate_size)) is None
+
+
+def test_its_first_and_second_derivatives_are_right():
+    inputs = [x.requires_grad_() for x in maps()]
+    assert torch.autograd.gradcheck(fused.gated_concat, inputs)
+    assert torch.autograd.gradgradcheck(fused.gated_concat, inputs)
+
+
+@ORDERS
+def test_adding_halves_is_adding_the_concatenation(order):
+    intrinsic, ghost, shortcut = maps((4, 6), order)
+    expected = torch.cat((intrinsic, ghost), dim=1) + shortcut
+    out = fused.concat_add(intrinsic, ghost, shortcut)
+    assert torch.equal(out, expected)
+    assert out.is_contiguous(memory_format=order)
+    mixed = fused.concat_add(intrinsic.float(), ghost.float(), shortcut)
+    assert mixed.dtype == torch.float64
+    assert relative_error(mixed, expected) < 1e-6
+
+
+@pytest.mark.parametrize('size', [(64, 96), (67, 45), (33, 130)])
+@pytest.mark.parametrize('grad', [True, False])
+@ORDERS
+def test_a_network_computes_the_same_with_and_without_them(
+    monkeypatch, size, grad, order
+):
+    model = randomise(GhostNetV2(0.25, out_indices=range(6))).eval()
+    x = picture(2, 3, *size).contiguous(memory_format=order)
+    with torch.set_grad_enabled(grad):
+        ours = model(x)
+        for name in ('ghost_module', 'ghostnet'):
+            monkeypatch.setattr(f'mmghost.models.{name}.runs_eagerly', lambda x: False)
+        reference = model(x)
+    for a, b in zip(ours, reference, strict=True):
+        # The same sums in the same order: only the placing of the results differs.
+        assert relative_error(a, b) < 1e-6
+
+
+def test_training_keeps_less_than_with_the_plain_operators(monkeypatch):
+    module = GhostModule(24, 72, dfc={}).to(memory_format=CHANNELS_LAST)
+    x = picture(4, 24, 56, 56).contiguous(memory_format=CHANNELS_LAST)
+
+    def step():
+        module(x).square().mean().backward()
+
+    step()
+    ours = peak_memory(step)
+    monkeypatch.setattr('mmghost.models.ghost_module.runs_eagerly', lambda x: False)
+    # Concatenated and up-sampled map are two of the some eight that are kept.
+    assert ours < 0.85 * peak_memory(step)
+
+
+ACTIVATIONS = [
+    nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.Sigmoid(), nn.Hardsigmoid(),
+    nn.Hardswish(), nn.SiLU(),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='no oneDNN')
+@pytest.mark.parametrize('act', ACTIVATIONS, ids=lambda act: type(act).__name__)
+def test_one_operator_is_convolution_and_activation(act):
+    conv = nn.Conv2d(8, 8, (1, 5), padding=(0, 2), groups=8)
+    fused_conv = FusedConv2d(conv, act)
+    with torch.no_grad():
+        for shape in [(2, 8, 12, 10), (1, 8, 7, 7)]:
+            x = picture(*shape).contiguous(memory_format=CHANNELS_LAST)
+            assert fused_conv._fuses(x)
+            assert relative_error(fused_conv(x), act(conv(x))) < 1e-6
+            # A contiguous map takes the plain way.
+            assert not fused_conv._fuses(x.contiguous())
+            assert relative_error(fused_conv(x.contiguous()), act(conv(x))) < 1e-6
+
+
+def test_an_activation_that_is_not_known_exactly_is_not_taken():
+    class Strange(nn.ReLU):
+        pass
+
+    assert not can_fuse(Strange())
+    assert not can_fuse(nn.GELU())
+
+
+def test_changed_weights_are_noticed():
+    fused_conv = FusedConv2d(nn.Conv2d(8, 8, 1))
+    other = nn.Conv2d(8, 8, 1)
+    x = picture(1, 8, 6, 6).contiguous(memory_format=CHANNELS_LAST)
+    with torch.no_grad():
+        fused_conv(x)
+        fused_conv.load_state_dict(other.state_dict())
+        assert relative_error(fused_conv(x), other(x)) < 1e-6
