@@ -127,7 +127,7 @@ def saved(path: Path) -> dict:
     return torch.load(path, map_location='cpu', weights_only=False)
 
 
-@pytest.mark.parametrize('accumulate', [1, 2])
+@pytest.mark.parametrize('accumulate', [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
     root, imagenet, tmp_path, accumulate
 ):
