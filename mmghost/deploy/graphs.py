@@ -366,8 +366,8 @@ class YoloGraph(DetectorGraph):
         )
         factor = objectness.gather(1, places)
         scores = torch.where(scores > 0, scores * factor, scores)
-        deltas = take(table[..., :4], places)
-        deltas = torch.cat([deltas[..., :2].sigmoid(), deltas[..., 2:]], dim=2)
+        deltas = take(table, places)
+        deltas = torch.cat([deltas[..., :2].sigmoid(), deltas[..., 2:4]], dim=2)
         boxes = head.bbox_coder.decode(priors[places], deltas, strides[places])
         boxes = boxes * (1 / scale_factor).repeat(1, 2)[:, None]
         scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))

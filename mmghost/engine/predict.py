@@ -96,6 +96,8 @@ class Predictor:
         self.cfg = cfg = deepcopy(cfg)
         if isinstance(cfg.model.get('backbone'), dict):
             cfg.model.backbone.init_cfg = None  # its weights come from the checkpoint
+        if cfg.get('data_preprocessor') is not None:  # as the runner does
+            cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         if 'test_dataloader' in cfg:  # where mmseg looks for it
             cfg.test_pipeline = innermost(cfg.test_dataloader.dataset).pipeline
         init_default_scope(self.scope)

@@ -67,6 +67,15 @@ def test_weights_of_another_width_are_not_drawn_with(tmp_path, shapes):
         Predictor(load_config(path, {'model.backbone.widen_factor': 0.5}), checkpoint)
 
 
+def test_a_data_preprocessor_beside_the_model_is_heeded(tmp_path, shapes):
+    """It is where mmpretrain's configs have mean and std."""
+    cfg = load_config(write_config(tmp_path, 'classification', shapes))
+    checkpoint = save_random(cfg, 'mmpretrain', tmp_path / 'a.pth')
+    cfg.data_preprocessor = cfg.model.pop('data_preprocessor')
+    model = Predictor(cfg, checkpoint, 'cpu').model
+    assert model.data_preprocessor.mean.flatten().tolist() == [128.0] * 3
+
+
 def test_a_device_that_is_not_there_is_refused(tmp_path, shapes):
     cfg = load_config(write_config(tmp_path, 'classification', shapes))
     checkpoint = save_random(cfg, 'mmpretrain', tmp_path / 'a.pth')
