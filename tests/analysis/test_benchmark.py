@@ -1,0 +1,152 @@
+"""The benchmark measures what it says, and its page says what was measured."""
+
+import json
+import time
+
+import pytest
+import torch
+import torch.nn as nn
+
+from mmghost.analysis import benchmark, benchmark_models
+from mmghost.analysis.benchmark import Run, collect, growth, page, read, table
+from mmghost.analysis.benchmarking import interleave, peak_memory
+from mmghost.engine.errors import UserError
+
+OURS = 'mmghost:ghostnetv2-0.25'
+
+
+def test_ratios_are_those_of_the_times():
+    calls = {'fast': lambda: time.sleep(0.002), 'slow': lambda: time.sleep(0.02)}
+    times = interleave(calls, 'slow', turns=5, burst=0)
+    assert times['slow'].ratio == 1
+    # sleep() may oversleep on a busy machine, never wake early
+    assert times['slow'].median >= 20
+    assert times['fast'].ratio > 1
+    assert times['fast'].low <= times['fast'].median <= times['fast'].high
+
+
+def test_calls_take_turns_and_none_is_always_first():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in 'abc'}
+    interleave(calls, turns=20, burst=0, warmup=0)
+    turns = [order[i : i + 3] for i in range(6, len(order), 3)]
+    assert len(turns) == 20
+    assert all(sorted(turn) == ['a', 'b', 'c'] for turn in turns)
+    assert len({turn[0] for turn in turns}) == 3
+
+
+def test_an_unknown_reference_is_refused():
+    with pytest.raises(ValueError, match="reference='c' must be one of a, b"):
+        interleave({'a': int, 'b': int}, 'c')
+
+
+def test_peak_memory_is_what_tensors_take_at_once():
+    def call():
+        a = torch.empty(1 << 20)  # 4 MiB
+        b = torch.empty(1 << 20)
+        del a, b
+        torch.empty(1 << 19)
+
+    assert peak_memory(call) == 8 << 20
+    assert peak_memory(call, held=5) == (8 << 20) + 5
+
+
+def test_every_form_computes_the_same(monkeypatch):
+    """All forms but compiled, for which see tests/models/test_forms.py."""
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('openvino')
+    model = benchmark_models.build(OURS).eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(x)
+    for form, prepare in benchmark_models.INFERENCE.items():
+        if form == 'compiled':
+            continue
+        out = prepare(model, x)()
+        out = out if isinstance(out, torch.Tensor) else torch.as_tensor(out[0])
+        torch.testing.assert_close(out, expected, atol=1e-4, rtol=1e-3, msg=form)
+
+
+def test_folding_that_would_change_a_peer_is_refused():
+    class Odd(nn.Module):
+        """Its batch norm is registered behind its convolution, but runs before it."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+            self.bn = nn.BatchNorm2d(3)
+            nn.init.uniform_(self.bn.running_mean)
+
+        def forward(self, x):
+            return self.conv(self.bn(x).relu())
+
+    with pytest.raises(UserError, match='something else'):
+        benchmark_models.deployed(Odd())
+
+
+@pytest.fixture(scope='module')
+def results():
+    runs = [
+        Run(f'Growing pictures: {size} px', (OURS,), ('eager', 'deployed'), 2, size)
+        for size in (32, 64)
+    ]
+    missing = 'timm:no_such_network'
+    training = Run('Training', (OURS, missing), ('channels-last',), 2, 32, 'train')
+    return collect([*runs, training], seconds=0, progress=False)
+
+
+def test_results_are_written_and_read_as_they_are(results, tmp_path):
+    for name, chosen in (('a', results['runs'][:1]), ('b', results['runs'][1:])):
+        part = dict(machine=results['machine'], runs=chosen)
+        (tmp_path / name).write_text(json.dumps(part))
+    again = read([str(tmp_path / 'a'), str(tmp_path / 'b')])
+    assert page(again) == page(results)
+    other = dict(results, machine={'threads': 99})
+    (tmp_path / 'c').write_text(json.dumps(other))
+    with pytest.raises(UserError, match='measured elsewhere'):
+        read([str(tmp_path / 'a'), str(tmp_path / 'c')])
+    with pytest.raises(UserError, match='no results'):
+        read([str(tmp_path / 'd')])
+
+
+def test_the_page_has_every_figure_and_what_could_not_be_had(results):
+    earlier = f'old figures\n{benchmark.BY_HAND}\n\nA note.\n'
+    text = page(results, earlier)
+    for row in results['runs'][2]['rows']:
+        if 'missing' not in row:
+            assert f'{row["median"]:.1f} | {row["low"]:.1f} to' in text
+            assert f'{row["memory"] / 2**20:.0f} MiB' in text
+    assert 'no_such_network' in table(results['runs'][2])
+    assert str(results['machine']['threads']) + ' threads' in text
+    assert text.endswith('A note.\n') and 'old figures' not in text
+    assert page(results, text) == text
+    lines = growth(results['runs'][:2]).splitlines()
+    assert len(lines) == 2 + 4
+    assert '| 32 |' in lines[2] and '| 1.00 |' in lines[2]
+
+
+def test_a_training_step_needs_more_than_an_inference(results):
+    eager = results['runs'][0]['rows'][0]
+    step = results['runs'][2]['rows'][0]
+    assert step['memory'] > eager['memory']
+
+
+@pytest.mark.parametrize(
+    ('settings', 'words'),
+    [
+        (dict(forms=('fast',)), '--forms fast'),
+        (dict(forms=('deployed',), mode='train', batch=2), '--forms deployed'),
+        (dict(forms=('eager',), size=16), '--shape 16'),
+        (dict(forms=('eager',), mode='train'), '--batch of at least 2'),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(settings, words):
+    with pytest.raises(UserError, match=words):
+        Run('', (OURS,), **settings)
+
+
+def test_the_suite_holds_the_networks_and_sizes_that_it_promises():
+    runs = [run for suite in benchmark.SUITE.values() for run in suite]
+    assert {run.batch for run in runs} == {1, 16, 32}
+    assert {run.size for run in runs} == {224, 320, 512, 800, 1280}
+    assert all(run.reference[0] in run.models for run in runs)
