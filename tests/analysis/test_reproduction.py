@@ -1,0 +1,196 @@
+"""The ledger is up to date, whole, counted and not typed."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+from mmengine.config import Config
+
+from mmghost.analysis import reproduction
+from mmghost.analysis.reproduction import (
+    count,
+    option_words,
+    record,
+    render,
+    row_config,
+    tables,
+)
+from mmghost.engine.errors import UserError
+from tests.engine.toys import ROOT
+
+CONFIGS = ROOT / 'configs'
+ROWS = [row for table in tables().values() for row in table.rows]
+OURS = [row for row in ROWS if row.config is not None]
+
+
+def by_id(row_id):
+    return next(row for row in ROWS if row.id == row_id)
+
+
+def test_the_page_is_what_the_data_file_says():
+    page = (ROOT / 'docs' / 'reproduction.md').read_text(encoding='utf-8')
+    assert page == render(), 'run tools/analysis_tools/reproduction.py'
+
+
+def test_every_row_of_ours_has_a_config_a_command_and_a_cost():
+    assert len({row.id for row in ROWS}) == len(ROWS)
+    for row in OURS:
+        assert (CONFIGS / row.config).is_file(), row.id
+        assert row.model is not None, (
+            f'{row.id}: run tools/analysis_tools/reproduction.py'
+        )
+        assert row.command or not row.gpus, row.id
+    for row in ROWS:
+        assert row.config or row.note or row.published, row.id
+
+
+def test_every_config_of_a_benchmark_is_in_the_ledger():
+    benchmarks = ('in1k', 'coco', 'ade20k', 'cityscapes')
+    found = {
+        str(path.relative_to(CONFIGS))
+        for folder in ('classification', 'detection', 'segmentation', 'ablation')
+        for path in (CONFIGS / folder).glob('*.py')
+        if path.stem.split('_')[-1].split('-')[0] in benchmarks
+    }
+    # The same network and recipe with fewer GPUs.
+    found = {name for name in found if 'accum' not in name}
+    missing = found - {row.config for row in OURS}
+    assert not missing, 'add rows to mmghost/analysis/reproduction.json'
+
+
+def test_every_figure_of_others_has_a_source_that_is_named():
+    sources = json.loads(reproduction.DATA.read_text())['sources']
+    assert 'never seen in a source' in sources['unconfirmed']
+    for row in ROWS:
+        for value, source in row.published:
+            assert value > 0
+            assert source in sources, row.id
+
+
+@pytest.mark.parametrize(
+    ('row_id', 'params', 'macs'),
+    [
+        ('imagenet/ghostnetv2-1.0', '6.156908', '167.048288'),
+        ('imagenet/ghostnetv2-1.3', '8.960404', '269.322976'),
+        ('imagenet/ghostnetv2-1.6', '12.392698', '398.607224'),
+        ('imagenet/ghostnetv1-1.0', '5.183', '141.2'),
+        ('imagenet/ghostnetv1-1.1', '5.86', '167.0'),
+        ('imagenet/ghostnetv1-1.3', '7.36', '227.0'),
+        ('imagenet/ghostnetv1-1.4', '8.19', '262.8'),
+        ('imagenet/ghostnetv1-1.7', '11.00', '378.0'),
+        ('6/none', '5.183', '141.2'),
+        ('6/3', None, '165.7'),
+        ('6/5', None, '167.0'),
+        ('6/7', None, '168.4'),
+        ('6/9-7-5-5', None, '168.2'),
+        ('6/11-9-7-7', None, '169.6'),
+        ('7/stages-0-to-4', None, '172.3'),
+        ('yolov3-320/yolov3-320-ghostnetv2-1.0', None, '341.1'),
+        ('yolov3-416/yolov3-416-ghostnetv2-1.0', None, '569.6'),
+    ],
+)
+def test_the_costs_in_the_ledger_are_those_of_the_released_code(row_id, params, macs):
+    network = by_id(row_id).network
+    for value, said in ((network.params, params), (network.macs, macs)):
+        if said is not None:
+            assert f'{value / 1e6:.{len(said.split(".")[1])}f}' == said
+
+
+@pytest.mark.parametrize('row_id', ['6/9-7-5-5', '5/dfc', '10/full-size'])
+def test_some_costs_counted_again_are_those_in_the_ledger(row_id):
+    recounted(by_id(row_id))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('row', OURS, ids=lambda row: row.id)
+def test_all_costs_counted_again_are_those_in_the_ledger(row):
+    recounted(row)
+
+
+def recounted(row):
+    cost = count(row, tables()[row.table].px, CONFIGS)
+    assert tuple(cost['model']) == row.model
+    assert tuple(cost['shape']) == row.shape
+    assert cost.get('network') == (row.network and list(row.network))
+
+
+def test_every_override_builds_another_network_than_its_config():
+    for row in OURS:
+        if row.options:
+            plain = Config.fromfile(str(CONFIGS / row.config))
+            assert row_config(row, CONFIGS).model != plain.model, row.id
+
+
+def test_overrides_come_back_from_the_command_line_as_they_are():
+    from mmengine.config import DictAction
+
+    for row in OURS:
+        for word in option_words(row.options):
+            key, text = word.strip("'").split('=')
+            value = DictAction._parse_iterable(text)
+            assert value == row.options[key], row.id
+
+
+def test_every_measured_figure_is_in_the_log_that_it_names():
+    for row in ROWS:
+        if row.measured is None:
+            continue
+        log = ROOT / 'docs' / 'logs' / row.measured['log']
+        content = log.read_bytes()
+        assert hashlib.sha256(content).hexdigest() == row.measured['sha256']
+        entries = [json.loads(line) for line in content.splitlines()]
+        values = [
+            e[row.measured['metric']] for e in entries if row.measured['metric'] in e
+        ]
+        scale = 100 if 'mAP' in row.measured['metric'] else 1
+        assert round(values[-1] * scale, 3) == row.measured['value']
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch):
+    """A finished training of 9/clip-before, and a copy of the data file to enter it in."""
+    copy = tmp_path / 'reproduction.json'
+    shutil.copyfile(reproduction.DATA, copy)
+    monkeypatch.setattr(reproduction, 'DATA', copy)
+    work_dir = tmp_path / 'work'
+    (work_dir / 'now' / 'vis_data').mkdir(parents=True)
+    row_config(by_id('9/clip-before'), CONFIGS).dump(str(work_dir / 'config.py'))
+    (work_dir / 'epoch_450.pth').touch()
+    lines = [{'loss': 2.0, 'iter': 5, 'step': 5}, {'accuracy/top1': 74.25, 'step': 450}]
+    log = work_dir / 'now' / 'vis_data' / 'scalars.json'
+    log.write_text('\n'.join(json.dumps(line) for line in lines))
+    return work_dir
+
+
+def test_a_finished_training_is_entered_with_its_log(training, tmp_path):
+    logs = tmp_path / 'logs'
+    assert record('9/clip-before', training, CONFIGS, logs) == 74.25
+    measured = next(r for r in tables()['9'].rows if r.name == 'clip-before').measured
+    log = logs / measured['log']
+    assert measured['value'] == 74.25
+    assert measured['sha256'] == hashlib.sha256(log.read_bytes()).hexdigest()
+    assert f'74.25 ([log](logs/{log.name})' in render()
+    others = [r for t in tables().values() for r in t.rows if r.measured]
+    assert [r.id for r in others] == ['9/clip-before']
+
+
+@pytest.mark.parametrize(
+    ('row_id', 'harm', 'words'),
+    [
+        ('9/clip-after', None, 'its model is not that of'),
+        ('9/clip', None, 'did you mean'),
+        ('yolov3-320/yolov3-320-mobilenetv2-1.0', None, "somebody else's"),
+        ('9/clip-before', 'epoch_450.pth', 'has not come to its end'),
+        ('9/clip-before', 'config.py', 'must hold the config'),
+    ],
+)
+def test_a_training_that_is_not_the_rows_is_not_entered(
+    training, tmp_path, row_id, harm, words
+):
+    if harm:
+        (training / harm).unlink()
+    before = reproduction.DATA.read_text()
+    with pytest.raises(UserError, match=words):
+        record(row_id, training, CONFIGS, tmp_path / 'logs')
+    assert reproduction.DATA.read_text() == before
