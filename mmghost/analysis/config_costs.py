@@ -114,8 +114,13 @@ def default_shape(cfg: Config) -> tuple[int, int]:
 
     Returns:
         Height and width in px: of the last crop or resize in the test pipeline, the
-        shorter side as the height; rounded up to what the model pads to.
+        shorter side as the height; rounded up to what the model pads to. Of a
+        segmentor, the size that it is trained on, at which the zoo counts too.
     """
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    preprocessor = preprocessor or {}
+    if toolbox_of(cfg).scope == 'mmseg' and preprocessor.get('size'):
+        return tuple(preprocessor['size'])
     size: Any = None
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     for step in innermost(loader['dataset']).get('pipeline', []) if loader else []:
@@ -125,7 +130,6 @@ def default_shape(cfg: Config) -> tuple[int, int]:
     if size is None:
         return DEFAULT_SHAPES[toolbox_of(cfg).scope]
     height, width = sorted((size, size) if isinstance(size, int) else size)
-    preprocessor = cfg.model.get('data_preprocessor') or {}
     divisor = preprocessor.get('pad_size_divisor') or 1
     return -(-height // divisor) * divisor, -(-width // divisor) * divisor
 
