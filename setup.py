@@ -46,6 +46,9 @@ EXTRAS = {
         'timm>=1.0.9',
     ],
     'deploy': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
+    'datasets': ['supervision>=0.31,<0.32'],  # labels in VOC's and YOLO's form
+    'eval': ['faster-coco-eval>=1.8,<2'],
+    'visualization': ['grad-cam>=1.5.4'],
     'tests': ['pytest', 'pytest-xdist', 'pytest-timeout', 'hypothesis', 'ruff'],
 }
 

@@ -112,7 +112,7 @@ class FiniteHook(Hook):
             UserError: With ``action='stop'``, or after too many skips in a row.
         """
         wrong = {
-            name: float(value)
+            name: float(value.detach())
             for name, value in (outputs or {}).items()
             if torch.is_tensor(value) and value.numel() == 1 and not value.isfinite()
         }

@@ -34,6 +34,7 @@ train_dataloader.update(
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs={epochs}, val_interval=9)
 default_hooks.update(checkpoint=dict(by_epoch=True, interval=1, save_best=None))
 log_processor = dict(by_epoch=True)
+optim_wrapper.update(clip_grad=dict(max_norm=1.0))  # so long a toy would diverge
 """
 
 
