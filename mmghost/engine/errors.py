@@ -17,7 +17,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import Registry
 
-
 # A full disk, a quota, a limit on the size of files.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

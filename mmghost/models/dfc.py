@@ -4,6 +4,8 @@ Two 1-D depthwise convolutions, one along each row and one along each column, st
 the two decoupled fully connected layers of the paper, on a map of half the size.
 """
 
+import torch
+import torch.fx
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,6 +32,28 @@ class _Clip(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.clamp(0.0, 1.0)
+
+
+# The release drops the rows and columns that do not fill a window, and fails on a map
+# smaller than one window. Here such a map is pooled whole. torch.fx cannot look into
+# these two functions, which ask for sizes, and takes each for one operator.
+@torch.fx.wrap
+def _pool_windows(x: Tensor, ratio: int, average: bool) -> Tensor:
+    kernel = [ratio, ratio]
+    if x.shape[2] < ratio or x.shape[3] < ratio:
+        kernel = [min(ratio, x.shape[2]), min(ratio, x.shape[3])]
+    if average:
+        return F.avg_pool2d(x, kernel, kernel)
+    return F.max_pool2d(x, kernel, kernel)
+
+
+@torch.fx.wrap
+def _fill_window(x: Tensor, ratio: int) -> Tensor:
+    height, width = x.shape[2], x.shape[3]
+    if height < ratio or width < ratio:
+        missing = [0, max(0, ratio - width), 0, max(0, ratio - height)]
+        x = F.pad(x, missing, mode='replicate')
+    return x
 
 
 def _gate(name: str) -> nn.Module:
@@ -151,20 +175,9 @@ class DFCAttention(nn.Sequential):
     def _down(self, x: Tensor) -> Tensor:
         if self.ratio == 1:
             return x
-        height, width = x.shape[2], x.shape[3]
-        kernel = [self.ratio, self.ratio]
-        # The release drops the rows and columns that do not fill a window, and fails
-        # on a map smaller than one window; such a map is pooled whole here.
-        if height < self.ratio or width < self.ratio:
-            kernel = [min(self.ratio, height), min(self.ratio, width)]
-            if self.downsample == 'conv':
-                missing = [0, self.ratio - kernel[1], 0, self.ratio - kernel[0]]
-                x = F.pad(x, missing, mode='replicate')
-        if self.downsample == 'avg':
-            return F.avg_pool2d(x, kernel, kernel)
-        if self.downsample == 'max':
-            return F.max_pool2d(x, kernel, kernel)
-        return self.reduce(x)
+        if self.downsample == 'conv':
+            return self.reduce(_fill_window(x, self.ratio))
+        return _pool_windows(x, self.ratio, self.downsample == 'avg')
 
     def logits(self, x: Tensor) -> Tensor:
         """Compute the attention before gate and up-sampling.

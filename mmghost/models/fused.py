@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx import Proxy
 
 # torch 2.1 cannot say cheaply whether it is compiling: there all is plain.
 _is_compiling = getattr(torch.compiler, 'is_compiling', None)
@@ -20,11 +21,12 @@ _modes = getattr(torch._C, '_len_torch_dispatch_stack', None)
 def runs_eagerly(x: Tensor) -> bool:
     """Tell whether operators on ``x`` run at once, and on the CPU.
 
-    They do not while they are traced, compiled or exported, nor while a dispatch mode
+    They do not while they are traced (by torch.fx too), compiled or exported, nor while a dispatch mode
     counts them, for such a mode knows the plain operators only.
     """
     return (
-        x.device.type == 'cpu'
+        not isinstance(x, Proxy)
+        and x.device.type == 'cpu'
         and _is_compiling is not None
         and not _is_compiling()
         and not torch.jit.is_tracing()

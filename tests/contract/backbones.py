@@ -75,7 +75,9 @@ PEERS = [
         (1, 2, 3, 4),
         settings=dict(model_name='ghostnetv2_100', features_only=True),
     ),
-    Backbone('ResNet-18 (mmdet)', 'mmdet.ResNet', 4, (0, 1, 2, 3), settings={'depth': 18}),
+    Backbone(
+        'ResNet-18 (mmdet)', 'mmdet.ResNet', 4, (0, 1, 2, 3), settings={'depth': 18}
+    ),
     Backbone('MobileNetV2 (mmdet)', 'mmdet.MobileNetV2', 8, (1, 2, 4, 6)),
     Backbone(
         'CSPNeXt (mmdet)',
@@ -85,9 +87,7 @@ PEERS = [
         settings=dict(widen_factor=0.25, deepen_factor=0.25),
     ),
     Backbone('MobileNetV2 (mmseg)', 'mmseg.MobileNetV2', 7, (1, 2, 4, 6)),
-    Backbone(
-        'MobileNetV2 (mmpretrain)', 'mmpretrain.MobileNetV2', 8, (1, 2, 4, 6)
-    ),
+    Backbone('MobileNetV2 (mmpretrain)', 'mmpretrain.MobileNetV2', 8, (1, 2, 4, 6)),
     Backbone(
         'MobileNetV3-large (mmpretrain)',
         'mmpretrain.MobileNetV3',
@@ -104,7 +104,11 @@ PEERS = [
         settings=dict(widen_factor=0.5),
     ),
     Backbone(
-        'RepVGG-A0 (mmpretrain)', 'mmpretrain.RepVGG', 4, (0, 1, 2, 3), settings={'arch': 'A0'}
+        'RepVGG-A0 (mmpretrain)',
+        'mmpretrain.RepVGG',
+        4,
+        (0, 1, 2, 3),
+        settings={'arch': 'A0'},
     ),
     Backbone(
         'MobileOne-s0 (mmpretrain)',

@@ -156,7 +156,9 @@ def short(error: Exception) -> str:
     """Give the first line of an error, cut to what a table can show."""
     lines = str(error).strip().splitlines() or ['']
     text = lines[0] if len(lines[0]) <= 110 else f'{lines[0][:107]}...'
-    return text if isinstance(error, AssertionError) else f'{type(error).__name__}: {text}'
+    return (
+        text if isinstance(error, AssertionError) else f'{type(error).__name__}: {text}'
+    )
 
 
 @promise('an empty batch')
@@ -179,7 +181,9 @@ def frozen_from_the_start(backbone: Backbone) -> None:
     assert after, 'nothing is frozen'
     assert before == after, f'only train() freezes {names(after - before)}'
     loss_of(model(picture(2, 3, 64, 64))).backward()
-    moved = [n for n, p in model.named_parameters() if n in after and p.grad is not None]
+    moved = [
+        n for n, p in model.named_parameters() if n in after and p.grad is not None
+    ]
     assert not moved
 
 

@@ -93,7 +93,9 @@ def assert_same_training(ours: Path, theirs: Path) -> None:
 def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoilt(
     tmp_path, shapes, task
 ):
-    more = "custom_hooks = [dict(type='Poison', at=2)]\nmodel['backbone'].pop('norm_cfg')"
+    more = (
+        "custom_hooks = [dict(type='Poison', at=2)]\nmodel['backbone'].pop('norm_cfg')"
+    )
     path = write_config(tmp_path, task, shapes, more)
     with pytest.raises(UserError, match=r'iteration 3: .*loss.* is nan') as caught:
         train(path)
@@ -107,11 +109,15 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoilt(
 
 
 def test_the_step_is_left_out_where_that_is_wanted(tmp_path, shapes):
-    more = "custom_hooks = [dict(type='Poison', at=1)]\nmodel['backbone'].pop('norm_cfg')"
+    more = (
+        "custom_hooks = [dict(type='Poison', at=1)]\nmodel['backbone'].pop('norm_cfg')"
+    )
     path = write_config(tmp_path, 'classification', shapes, more)
     train(path, {'default_hooks.finite.action': 'skip'})
     log = '\n'.join(p.read_text() for p in (tmp_path / 'work').rglob('*.log'))
-    assert re.search(r'iteration 2: loss is nan; step left out. Pictures: \S+\.jpg', log)
+    assert re.search(
+        r'iteration 2: loss is nan; step left out. Pictures: \S+\.jpg', log
+    )
     for name, value in state(tmp_path / 'work' / 'iter_4.pth')['state_dict'].items():
         assert torch.as_tensor(value).isfinite().all(), name
 
@@ -124,7 +130,7 @@ def test_skipping_ends_after_so_many_in_a_row(tmp_path, shapes):
         'optim_wrapper.optimizer.lr': 1e30,
         'param_scheduler': [],
     }
-    with pytest.raises(UserError, match='iteration [34]'):
+    with pytest.raises(UserError, match=r'iteration [34]'):
         train(path, options)
 
 
@@ -191,6 +197,13 @@ def start(config: str, *flags: str) -> subprocess.Popen:
     )
 
 
+def finish(config: str, *flags: str) -> None:
+    """Let tools/train.py run to its end."""
+    process = start(config, *flags)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors[-2000:]
+
+
 def wait_for(found, process: subprocess.Popen, seconds: float = 300) -> None:
     """Wait until ``found()``, which a running process is to bring about."""
     end = time.monotonic() + seconds
@@ -234,7 +247,15 @@ def test_resuming_by_epochs_repeats_augmentation_and_dropout(tmp_path, shapes, t
     path = write_config(halves, task, shapes, BY_EPOCH.format(epochs=3))
     train(path, {'train_cfg.max_epochs': 2})
     train(path, resume='auto')
-    assert_same_training(whole / 'work' / 'epoch_3.pth', halves / 'work' / 'epoch_3.pth')
+    assert_same_training(
+        whole / 'work' / 'epoch_3.pth', halves / 'work' / 'epoch_3.pth'
+    )
+
+
+def wait_until_it_logs(work: Path, process: subprocess.Popen) -> None:
+    """Wait until a training has opened a new log, which it does once it is built."""
+    before = set(work.rglob('*.log'))
+    wait_for(lambda: set(work.rglob('*.log')) - before, process)
 
 
 @pytest.mark.slow
@@ -246,16 +267,11 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
         folder = tmp_path / task
         folder.mkdir()
         path = write_config(folder, task, shapes, BY_EPOCH.format(epochs=12))
-        train(path)
+        finish(path)
         (folder / 'work').rename(folder / 'whole')
         while kills < {'detection': 7, 'segmentation': 14, 'classification': 20}[task]:
             process = start(path, '--resume')
-            began = time.monotonic()
-            wait_for(
-                lambda: any((folder / 'work').rglob('*.log'))
-                and time.monotonic() - began > 2,
-                process,
-            )
+            wait_until_it_logs(folder / 'work', process)
             try:
                 process.wait(timeout=dice.uniform(0.5, 12))
             except subprocess.TimeoutExpired:
@@ -269,7 +285,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
                 for file in (folder / 'work').glob('*.pth'):
                     file.unlink()  # and from the beginning again
                 (folder / 'work' / 'last_checkpoint').unlink()
-        train(path, resume='auto')
+        finish(path, '--resume')
         assert_same_training(
             folder / 'work' / 'epoch_12.pth', folder / 'whole' / 'epoch_12.pth'
         )
