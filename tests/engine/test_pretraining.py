@@ -205,7 +205,7 @@ def test_fine_tuning_takes_all_of_the_release_but_the_last_layer(
         tmp_path / 'mine', load_from=str(tmp_path / 'ck_ghostnetv2.pth.tar')
     )
     chosen['model.head.num_classes'] = 3
-    chosen['train_cfg.max_epochs'] = 1
+    chosen['train_cfg.max_epochs'] = 3  # two of them are warm-up
     chosen['optim_wrapper.optimizer.lr'] = 0.0
     chosen['optim_wrapper.optimizer.weight_decay'] = 0.0
     name = 'configs/classification/ghostnetv2-1.0_finetune.py'
