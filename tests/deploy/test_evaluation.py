@@ -69,6 +69,7 @@ def test_a_file_for_other_classes_is_refused(toy):
         evaluate(cfg, export.path)
 
 
+@pytest.mark.slow  # ONNX Runtime's quantiser takes its time
 def test_int8_computes_nearly_the_same_with_pictures_of_the_training_set(
     toy, tmp_path, monkeypatch
 ):
