@@ -394,9 +394,7 @@ def _rendered(one: Table) -> list[str]:
         if row.note:
             config += ('; ' if config else '') + row.note
         macs = row.published_macs
-        published = ', '.join(
-            f'{value} ({source})' for value, source in row.published
-        )
+        published = ', '.join(f'{value} ({source})' for value, source in row.published)
         cells = [
             row.name,
             config,
