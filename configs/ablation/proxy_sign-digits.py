@@ -33,5 +33,5 @@ custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
 # A sweep goes on from the last epoch of the row that it was stopped in.
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None))
+    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best=None))
 randomness = dict(seed=0)

@@ -17,7 +17,7 @@ model = dict(
         num_classes=2,
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
         topk=(1, )))
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
 load_from = (
     'https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/'
     'GhostNetV2/ck_ghostnetv2_10.pth.tar')
