@@ -14,13 +14,14 @@ RUN = PYTHONPATH='$(CURDIR)'"$${PYTHONPATH:+:$$PYTHONPATH}" '$(VENV)/bin/python'
 PYTEST = $(RUN) -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-all lint format clean
+.PHONY: help env demo test test-all bench lint format clean
 
 help:  ## List what there is
 	@echo 'make env       build $(VENV) with the tested versions of everything'
 	@echo 'make demo      env, then train a small GhostNetV2 detector and show it'
 	@echo 'make test      env, then the tests but the slow ones'
 	@echo 'make test-all  env, then all tests'
+	@echo 'make bench     env, then time the networks and write docs/benchmark.md'
 	@echo 'make lint      check style and format of the code'
 	@echo 'make format    mend what can be mended'
 	@echo 'make clean     remove builds and caches, not the environment'
@@ -44,6 +45,9 @@ test: env
 
 test-all: env
 	$(PYTEST)
+
+bench: env
+	$(RUN) tools/analysis_tools/benchmark.py --suite all --json bench.json --page docs/benchmark.md
 
 lint: env
 	$(RUN) -m ruff check .
