@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from torch import Tensor
 
 from .fused import is_channels_last, runs_eagerly
@@ -18,13 +17,6 @@ _ACTIVATIONS: dict[type, tuple[str, tuple[float, ...]]] = {
     nn.Hardsigmoid: ('hardsigmoid', ()),
     nn.Hardswish: ('hardswish', ()),
     nn.SiLU: ('swish', ()),
-}
-
-_IN_PLACE = {
-    'none': lambda x: x,
-    'relu': torch.relu_,
-    'sigmoid': torch.sigmoid_,
-    'hardsigmoid': lambda x: F.hardsigmoid(x, inplace=True),
 }
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
@@ -67,12 +59,6 @@ class FusedConv2d(nn.Conv2d):
         self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
         self.act = act if act is not None else nn.Identity()
         self.attr, self.scalars = _ACTIVATIONS[type(self.act)]
-        self.pointwise = (
-            self.kernel_size == (1, 1)
-            and self.stride == (1, 1)
-            and self.padding == (0, 0)
-            and self.groups == 1
-        )
         self._packed: tuple[Any, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,12 +81,6 @@ class FusedConv2d(nn.Conv2d):
 
     @torch.jit.unused
     def _fused(self, x: Tensor) -> Tensor:
-        if self.pointwise:
-            # A matrix product: the same arithmetic, without the tenth of a millisecond
-            # that oneDNN takes to prepare each convolution.
-            rows = x.permute(0, 2, 3, 1)
-            out = F.linear(rows, self.weight.flatten(1), self.bias)
-            return self._in_place(out.permute(0, 3, 1, 2))
         return torch.ops.mkldnn._convolution_pointwise.default(
             x,
             self._weight(x),
@@ -113,12 +93,6 @@ class FusedConv2d(nn.Conv2d):
             self.scalars,
             '',
         )
-
-    @torch.jit.unused
-    def _in_place(self, x: Tensor) -> Tensor:
-        """Apply the activation to a map that nobody else holds."""
-        function = _IN_PLACE.get(self.attr)
-        return self.act(x) if function is None else function(x)
 
     @torch.jit.unused
     def _weight(self, x: Tensor) -> Tensor:

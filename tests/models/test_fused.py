@@ -112,9 +112,11 @@ ACTIVATIONS = [
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='no oneDNN')
+@pytest.mark.parametrize('kernel', [(1, 5), (1, 1)], ids=str)
 @pytest.mark.parametrize('act', ACTIVATIONS, ids=lambda act: type(act).__name__)
-def test_one_operator_is_convolution_and_activation(act):
-    conv = nn.Conv2d(8, 8, (1, 5), padding=(0, 2), groups=8)
+def test_one_operator_is_convolution_and_activation(act, kernel):
+    groups = 1 if kernel == (1, 1) else 8
+    conv = nn.Conv2d(8, 8, kernel, padding=(0, kernel[1] // 2), groups=groups)
     fused_conv = FusedConv2d(conv, act)
     with torch.no_grad():
         for shape in [(2, 8, 12, 10), (1, 8, 7, 7)]:
@@ -134,9 +136,23 @@ def test_an_activation_that_is_not_known_exactly_is_not_taken():
     assert not can_fuse(nn.GELU())
 
 
+def test_the_order_of_the_weights_is_made_for_the_size():
+    """With one made for another size oneDNN falls back to something far slower."""
+    fused_conv = FusedConv2d(nn.Conv2d(8, 8, 3, groups=8))
+    keys = []
+    with torch.no_grad():
+        for size in (20, 6):
+            x = picture(1, 8, size, size).contiguous(memory_format=CHANNELS_LAST)
+            fused_conv(x)
+            keys.append(fused_conv._packed[0])
+            fused_conv(x)
+            assert fused_conv._packed[0] == keys[-1]
+    assert keys[0] != keys[1]
+
+
 def test_changed_weights_are_noticed():
-    fused_conv = FusedConv2d(nn.Conv2d(8, 8, 1))
-    other = nn.Conv2d(8, 8, 1)
+    fused_conv = FusedConv2d(nn.Conv2d(8, 8, 3, groups=8))
+    other = nn.Conv2d(8, 8, 3, groups=8)
     x = picture(1, 8, 6, 6).contiguous(memory_format=CHANNELS_LAST)
     with torch.no_grad():
         fused_conv(x)
