@@ -505,6 +505,7 @@ def _classification(
         train=_path(train),
         val=_path(val),
         plan=plan,
+        iterations=plan.epochs * max(1, len(every) // plan.batch),
         weights=choices.weights,
     )  # fmt: skip
 

@@ -332,6 +332,7 @@ def classification_text(
     train: str,
     val: str,
     plan: Plan,
+    iterations: int,
     weights: str | None,
 ) -> str:
     """Write the config of a classifier; see :func:`detection_text`."""
@@ -390,6 +391,7 @@ def classification_text(
                 max_epochs=Code('max_epochs'), val_interval=max(1, plan.epochs // 4)
             ),
             optim_wrapper=dict(optimizer=dict(lr=float(f'{lr:.2g}'))),
+            param_scheduler=cosine_schedule(plan.epochs, iterations),
             auto_scale_lr=dict(base_batch_size=plan.batch),
             default_hooks=dict(logger=dict(interval=10)),
             **start,
