@@ -23,8 +23,10 @@ DISTRIBUTIONS = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpret
 
 PAGE = """# What a backbone promises
 
-Made by `python -m tests.contract.table --out docs/contract.md` ({date}, {versions}, on a CPU):
-do not edit. Each row is a function of [tests/contract/promises.py](../tests/contract/promises.py),
+Made by `python -m tests.contract.table --out docs/contract.md`: do not edit.
+{date}, on a CPU, {versions}.
+
+Each row is a function of [tests/contract/promises.py](../tests/contract/promises.py),
 run over our backbones and, as they are, over backbones that people use instead. `yes`: kept;
 `{broken}`: broken, see below; `{none}`: there is no such argument. For ours the tests assert every
 row; of the others nothing is asserted, and a fault of theirs need not hurt you: it is one where
