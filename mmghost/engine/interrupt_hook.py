@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ..registry import HOOKS, register
@@ -59,7 +59,7 @@ class InterruptHook(Hook):
         if is_main_process():
             print(
                 f'{signal.Signals(number).name}: the state will be saved after this '
-                'iteration or evaluation; once more ends at once',
+                'iteration; once more ends at once',
                 file=sys.stderr,
                 flush=True,
             )
@@ -78,14 +78,23 @@ class InterruptHook(Hook):
         """
         self._leave(runner, runner.iter + 1)
 
-    def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        """Save and leave, if told to during an evaluation.
-
-        Not earlier: until it ends, averaged weights may be in the model's place.
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Save and leave an evaluation in the midst of a training, if told to.
 
         Raises:
             KeyboardInterrupt: After the state was saved.
         """
+        if self.received is None or not is_main_process():
+            return
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):
+                hook.after_val_epoch(runner)  # puts the training's own weights back
         self._leave(runner, runner.iter)
 
     def _leave(self, runner: Runner, done: int) -> None:

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmghost.engine import FiniteHook
+from mmghost.engine import FiniteHook, InterruptHook
 from mmghost.engine.errors import UserError, explain_fault
 from mmghost.engine.exact_resume_hook import SeedSample, pipelines
 from mmghost.engine.launch import load_config, prepare_train, run_train
@@ -231,6 +231,36 @@ def test_ctrl_c_saves_the_iteration_and_leaves_cleanly(tmp_path, shapes):
     more = {f'train_cfg.{k}': done + 1 for k in ('max_iters', 'val_interval')}
     cfg = train(path, more | {'param_scheduler': []}, resume='auto')
     assert cfg.load_from == str(last)
+
+
+def test_told_to_end_in_an_evaluation_it_saves_the_trainings_own_weights(
+    tmp_path, shapes
+):
+    """While it evaluates, the averaged weights are in the model's place."""
+
+    @HOOKS.register_module(force=True)
+    class Tell(Hook):
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            for hook in runner.hooks:
+                if isinstance(hook, InterruptHook):
+                    hook.received = signal.SIGTERM
+
+    average = dict(type='EMAHook', momentum=0.5)
+    saved = {}
+    for name, hooks in (('whole', []), ('told', [dict(type='Tell')])):
+        (tmp_path / name).mkdir()
+        path = write_config(tmp_path / name, 'classification', shapes)
+        try:
+            train(path, {'custom_hooks': [average, *hooks]})
+        except KeyboardInterrupt:
+            assert name == 'told'
+        saved[name] = state(tmp_path / name / 'work' / 'iter_4.pth')
+        log = '\n'.join(
+            p.read_text() for p in (tmp_path / name / 'work').rglob('*.log')
+        )
+        assert ('interrupted: the state is in' in log) == (name == 'told')
+    for key in ('state_dict', 'ema_state_dict', 'optimizer'):
+        assert_equal(saved['told'][key], saved['whole'][key], key)
 
 
 # Killed and resumed --------------------------------------------------------------------
