@@ -35,6 +35,9 @@ os.chdir(sys.argv[1])
 print(getattr(build_meta, sys.argv[2])(sys.argv[3]))
 """
 
+# Extras that the environments of both stacks have.
+EVERYWHERE = ('datasets', 'deploy', 'eval', 'tests', 'visualization')
+
 
 def build(hook: str, source: Path, out: Path) -> Path:
     """Run one hook of the build backend, as pip does, and return the file it made."""
@@ -113,7 +116,7 @@ def test_wheel_requires_neither_family_unless_asked(wheel):
     assert needs, 'the extras must be there'
     assert [line for line in needs if 'extra ==' not in line] == []
     extras = {line.split()[1] for line in lines if line.startswith('Provides-Extra')}
-    assert extras == {'onedl', 'openmmlab', 'deploy', 'tests'}
+    assert extras == {'onedl', 'openmmlab', *EVERYWHERE}
 
 
 def test_stale_build_folder_does_not_leak_into_the_wheel(source, tmp_path):
@@ -208,7 +211,7 @@ def test_every_extra_of_a_stack_is_pinned_in_its_constraints(root, wheel):
     for stack in ('onedl', 'openmmlab'):
         text = (root / 'requirements' / f'{stack}.txt').read_text()
         pinned = {line.split('==')[0] for line in text.splitlines() if '==' in line}
-        for extra in (stack, 'deploy', 'tests'):
+        for extra in (stack, *EVERYWHERE):
             for line in lines.decode().splitlines():
                 if line.startswith('Requires-Dist') and f'extra == "{extra}"' in line:
                     name = line.split()[1].split('>')[0].split('<')[0].split(';')[0]

@@ -53,6 +53,7 @@ def planned(shapes, tmp_path):  # noqa: F811
     return make
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on_and_trains_nothing_twice(planned, monkeypatch):
     toy, epochs, said = small_table(), [], []
     whole = EpochBasedTrainLoop.run_epoch

@@ -51,6 +51,7 @@ def test_peak_memory_is_what_tensors_take_at_once():
     assert peak_memory(call, held=5) == (8 << 20) + 5
 
 
+@pytest.mark.slow
 def test_every_form_computes_the_same(monkeypatch):
     """All forms but compiled, for which see tests/models/test_forms.py."""
     pytest.importorskip('onnxruntime')

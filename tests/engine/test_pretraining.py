@@ -178,6 +178,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(
     assert np.array_equal(history['whole'], history['parts'])
 
 
+@pytest.mark.slow
 def test_each_epoch_has_a_checkpoint_and_the_best_is_kept(root, imagenet, tmp_path):
     work = tmp_path / 'work'
     train(root, work, options(imagenet, **{'train_cfg.max_epochs': 2}))

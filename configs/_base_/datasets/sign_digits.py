@@ -1,6 +1,7 @@
 # Sign Language Digits (Mavi 2020, arXiv:2011.08927), 10 classes, 100x100 px, in
 # data/sign_digits: 1653 pictures in train/0 to train/9, 409 in val/. Seen at 96 px.
-_base_ = './image_folders.py'
+data_preprocessor = dict(
+    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -15,9 +16,25 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
+    batch_size=32,
     num_workers=1,
-    dataset=dict(data_root='data/sign_digits', pipeline=train_pipeline))
+    persistent_workers=True,
+    dataset=dict(
+        type='CustomDataset',
+        data_root='data/sign_digits',
+        data_prefix='train',
+        pipeline=train_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=True))
 val_dataloader = dict(
+    batch_size=32,
     num_workers=1,
-    dataset=dict(data_root='data/sign_digits', pipeline=test_pipeline))
+    persistent_workers=True,
+    dataset=dict(
+        type='CustomDataset',
+        data_root='data/sign_digits',
+        data_prefix='val',
+        pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False))
 test_dataloader = val_dataloader
+val_evaluator = dict(type='Accuracy', topk=(1, ))
+test_evaluator = val_evaluator
