@@ -21,8 +21,8 @@ _modes = getattr(torch._C, '_len_torch_dispatch_stack', None)
 def runs_eagerly(x: Tensor) -> bool:
     """Tell whether operators on ``x`` run at once, and on the CPU.
 
-    They do not while they are traced (by torch.fx too), compiled or exported, nor while a dispatch mode
-    counts them, for such a mode knows the plain operators only.
+    They do not while they are traced (by torch.fx too), compiled or exported, nor while
+    a dispatch mode counts them, for such a mode knows the plain operators only.
     """
     return (
         not isinstance(x, Proxy)

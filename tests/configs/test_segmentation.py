@@ -11,14 +11,15 @@ from mmengine.structures import PixelData
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 ADE = sorted(path.stem for path in CONFIGS.glob('segmentation/*ade20k*.py'))
 CITYSCAPES = 'ghostnetv2-1.0-d8_deeplabv3_4xb2-80k_cityscapes-512x1024'
+NUCLEI = 'deeplabv3plus_nuclei-semseg-128x128'
 OURS = [
     *ADE,
     CITYSCAPES,
     'ghostnetv2-1.0-d16_deeplabv3plus_shapes',
-    'nuclei_ghostnetv2-1.0-d16',
-    'nuclei_ghostnetv2-1.0-d32',
+    f'ghostnetv2-1.0-d16_{NUCLEI}',
+    f'ghostnetv2-1.0-d32_{NUCLEI}',
 ]
-PEERS = ['nuclei_mobilenet-v2-d16', 'nuclei_timm-ghostnetv2-d32']
+PEERS = [f'mobilenet-v2-d16_{NUCLEI}', f'timm-ghostnetv2-1.0-d32_{NUCLEI}']
 RECIPE = '4xb4-160k_ade20k-512x512'
 
 
@@ -241,10 +242,10 @@ def test_every_config_brings_mmghost_the_preflight_check_and_says_what_it_is(nam
 
 
 def test_the_nuclei_configs_differ_in_their_backbones_alone():
-    first = load('nuclei_ghostnetv2-1.0-d16').to_dict()
+    first = load(f'ghostnetv2-1.0-d16_{NUCLEI}').to_dict()
     first['model'].pop('backbone')
     first['model']['decode_head'].pop('in_channels')
-    for name in ('nuclei_ghostnetv2-1.0-d32', *PEERS):
+    for name in (f'ghostnetv2-1.0-d32_{NUCLEI}', *PEERS):
         other = load(name).to_dict()
         other['model'].pop('backbone')
         other['model']['decode_head'].pop('in_channels')

@@ -106,7 +106,6 @@ def export_and_compare(module: torch.nn.Module, x: torch.Tensor) -> None:
         assert relative_error(a, b) < TOLERANCE
 
 
-@pytest.mark.skipif(not hasattr(torch.export, 'Dim'), reason='torch has no export.Dim')
 @pytest.mark.parametrize(
     'combinations',
     [SOME, pytest.param(EVERY, marks=pytest.mark.slow)],
@@ -117,7 +116,6 @@ def test_combinations_go_through_torch_export(combinations):
         export_and_compare(randomise(Gated(**choices)), picture(2, 4, 10, 13))
 
 
-@pytest.mark.skipif(not hasattr(torch.export, 'Dim'), reason='torch has no export.Dim')
 @pytest.mark.slow
 @pytest.mark.parametrize('position', DFC_POSITIONS)
 def test_the_network_with_other_choices_goes_through_torch_export(position):

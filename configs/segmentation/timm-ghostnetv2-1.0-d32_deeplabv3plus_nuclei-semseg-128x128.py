@@ -1,7 +1,7 @@
 # Nuclei with timm's GhostNetV2 through mmpretrain's TIMMBackbone, the way without mmghost:
 # stride 32 only, and a backbone cut to the first bottleneck of each stride. All else as in
-# nuclei_ghostnetv2-1.0-d16.py.
-_base_ = './nuclei_ghostnetv2-1.0-d16.py'
+# GhostNetV2's config.
+_base_ = './ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py'
 
 model = dict(
     backbone=dict(

@@ -1,6 +1,6 @@
 # Nuclei with mmseg's own MobileNetV2, dilated to output stride 16 as mmseg does it. All
-# else as in nuclei_ghostnetv2-1.0-d16.py.
-_base_ = './nuclei_ghostnetv2-1.0-d16.py'
+# else as in GhostNetV2's config.
+_base_ = './ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py'
 
 model = dict(
     backbone=dict(
