@@ -10,11 +10,17 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import re
+import shlex
+import shutil
+import site
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 # Import name -> distribution, in each family. Both families write the same folders.
@@ -36,8 +42,35 @@ FAMILIES = {
 }
 TOOLBOXES = ('mmdet', 'mmseg', 'mmpretrain')
 OTHERS = ('torch', 'torchvision', 'numpy', 'timm', 'mmghost')
+# Told, but not needed by all: data, evaluation, deployment.
+FURTHER = {
+    'opencv': (
+        'opencv-python',
+        'opencv-python-headless',
+        'opencv-contrib-python',
+        'opencv-contrib-python-headless',
+    ),
+    'pillow': ('pillow',),
+    'pycocotools': ('pycocotools',),
+    'faster-coco-eval': ('faster-coco-eval',),
+    'onnx': ('onnx',),
+    'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
+    'openvino': ('openvino',),
+    'setuptools': ('setuptools',),
+}
+# OpenMMLab's first generation: distribution -> the first version of the second.
+SECOND_GENERATION = {
+    'mmcv': (2,),
+    'mmcv-full': (2,),
+    'mmdet': (3,),
+    'mmsegmentation': (1,),
+    'mmcls': (1,),
+}
+# The newest torch whose build for Linux needs no newer driver than one for CUDA 12.
+LAST_FOR_CUDA_12 = "'torch<2.10'"
 PYTHONS = ((3, 10), (3, 12))  # first and last that the stacks are tested with
 PIP = 'python -m pip'
+LEFTOVER = '~'  # pip renames what it is about to remove
 
 # Sign in an error message -> the command that mends it.
 MENDS = (
@@ -45,6 +78,17 @@ MENDS = (
     (r"No module named 'pkg_resources'", rf"{PIP} install 'setuptools<81'"),
     (r'MMCV==\S+ is used but incompatible', rf"{PIP} install 'mmcv-lite>=2.1,<2.2'"),
     (r'MMGHOST_MMCV_OPS', r'unset MMGHOST_MMCV_OPS'),
+    (
+        r'libGL\.so|libgthread',
+        rf'{PIP} uninstall -y opencv-python opencv-contrib-python && '
+        rf'{PIP} install --force-reinstall --no-deps opencv-python-headless',
+    ),
+    (r'numpy\.core\.multiarray failed', rf"{PIP} install 'numpy<2'"),
+    (
+        r'numpy\.(dtype|ndarray) size changed',
+        rf'{PIP} install --force-reinstall --no-cache-dir pycocotools',
+    ),
+    (r'no kernel image is available', rf'{PIP} install --upgrade torch torchvision'),
     (r"No module named '(?!mm)([A-Za-z0-9-]+)'", rf'{PIP} install \1'),
 )
 
@@ -61,6 +105,7 @@ class Report(NamedTuple):
 
     Attributes:
         python: Version of Python.
+        machine: Operating system and processors.
         stack: ``onedl``, ``openmmlab``, ``both`` or ``none``.
         versions: Import name -> version and distribution, None where not installed.
         findings: Probe -> its facts, or ``{'error': text}``.
@@ -68,6 +113,7 @@ class Report(NamedTuple):
     """
 
     python: str
+    machine: str
     stack: str
     versions: dict[str, str | None]
     findings: dict[str, dict[str, Any]]
@@ -80,7 +126,11 @@ class Report(NamedTuple):
 
     def to_text(self) -> str:
         """Return the report as a person reads it."""
-        rows = [('Python', self.python), ('stack', self.stack)]
+        rows = [
+            ('Python', self.python),
+            ('machine', self.machine),
+            ('stack', self.stack),
+        ]
         rows += [(name, text or '-') for name, text in self.versions.items()]
         rows += [(title, tell(self.findings)) for title, tell in TOLD.items()]
         lines = [f'{title:<16} {text}' for title, text in rows]
@@ -97,7 +147,13 @@ def tell_gpu(findings: dict[str, dict[str, Any]]) -> str:
     if facts['gpu']:
         return f'{facts["gpus"]} x {facts["gpu"]}, CUDA {facts["cuda"]}'
     built = f'is built for CUDA {facts["cuda"]}' if facts['cuda'] else 'is a CPU build'
-    return f'none that torch can use (torch {built})'
+    there = findings.get('driver', {}).get('gpus') or []
+    hidden = ''
+    if there:
+        hidden = f'; there is {there[0]}' + (
+            ', which CUDA_VISIBLE_DEVICES hides' if facts.get('hidden') else ''
+        )
+    return f'none that torch can use (torch {built}{hidden})'
 
 
 def tell_operators(findings: dict[str, dict[str, Any]]) -> str:
@@ -128,19 +184,38 @@ def examine() -> Report:
     python = platform.python_version()
     return Report(
         python=python,
+        machine=f'{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs',
         stack=stack_of(installed),
         versions=versions_of(installed),
         findings=findings,
-        problems=diagnose(python, installed, findings),
+        problems=[
+            *leftovers(),
+            *shadowed_distributions(copies_of_distributions()),
+            *diagnose(python, installed, findings),
+        ],
     )
+
+
+def copies_of_distributions() -> dict[str, list[tuple[str, str]]]:
+    """Return version and folder of every copy of a distribution, by its name.
+
+    The copy that Python finds first comes first.
+    """
+    copies: dict[str, list[tuple[str, str]]] = {}
+    for dist in importlib.metadata.distributions():
+        name = re.sub(r'[-_.]+', '-', dist.metadata['Name'] or '').lower()
+        path = getattr(dist, '_path', None)
+        if path is not None and path.name.startswith(LEFTOVER):
+            continue
+        copy = (dist.version, str(dist.locate_file('')))
+        if name and copy not in copies.setdefault(name, []):
+            copies[name].append(copy)
+    return copies
 
 
 def installed_distributions() -> dict[str, str]:
     """Return the version of every distribution, by its normalised name."""
-    return {
-        re.sub(r'[-_.]+', '-', dist.metadata['Name'] or '').lower(): dist.version
-        for dist in importlib.metadata.distributions()
-    }
+    return {name: found[0][0] for name, found in copies_of_distributions().items()}
 
 
 def stack_of(installed: dict[str, str]) -> str:
@@ -156,9 +231,16 @@ def stack_of(installed: dict[str, str]) -> str:
 def versions_of(installed: dict[str, str]) -> dict[str, str | None]:
     """Return what is installed under each import name, such as ``2.3 (onedl-mmcv)``."""
     versions = {name: installed.get(name) for name in OTHERS}
-    for module in FAMILIES['onedl']:
-        names = [n for family in FAMILIES.values() for n in family[module]]
-        found = [f'{installed[n]} ({n})' for n in names if n in installed]
+    groups = {
+        module: [n for family in FAMILIES.values() for n in family[module]]
+        for module in FAMILIES['onedl']
+    }
+    for module, names in {**groups, **FURTHER}.items():
+        found = [
+            installed[n] if n == module else f'{installed[n]} ({n})'
+            for n in names
+            if n in installed
+        ]
         versions[module] = ' and '.join(found) or None
     return versions
 
@@ -171,15 +253,39 @@ def probe_torch() -> dict[str, Any]:
     import torch
 
     torch.ones(2).numpy()
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter('always')
+        gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     if gpu:
         (torch.ones(2, device='cuda') + 1).cpu()
     return {
+        'version': torch.__version__,
         'gpu': gpu,
+        'hidden': os.environ.get('CUDA_VISIBLE_DEVICES') in ('', '-1'),
+        'warning': str(warned[-1].message).split('\n')[0] if warned else None,
         'gpus': torch.cuda.device_count(),
         'cuda': torch.version.cuda,
         'threads': torch.get_num_threads(),
     }
+
+
+def probe_driver() -> dict[str, Any]:
+    """Ask NVIDIA's driver for GPUs, whatever torch can see."""
+    tool = shutil.which('nvidia-smi')
+    if tool is None:
+        return {'gpus': [], 'cuda': None}
+    try:
+        told = [
+            subprocess.run(
+                [tool, *flags], capture_output=True, text=True, timeout=60
+            ).stdout
+            for flags in ([], ['-L'])
+        ]
+    except (OSError, subprocess.TimeoutExpired):
+        return {'gpus': [], 'cuda': None}
+    cuda = re.search(r'CUDA Version: *([\d.]+)', told[0])
+    gpus = re.findall(r'^GPU \d+: (.*?)(?: \(UUID.*)?$', told[1], re.MULTILINE)
+    return {'gpus': gpus, 'cuda': cuda[1] if cuda else None}
 
 
 def probe_torchvision() -> dict[str, Any]:
@@ -233,14 +339,16 @@ def importer(module: str) -> Callable[[], dict[str, Any]]:
     """Make a probe that imports a module."""
 
     def probe() -> dict[str, Any]:
-        importlib.import_module(module)
-        return {'imports': True}
+        version = getattr(importlib.import_module(module), '__version__', None)
+        return {'imports': True, 'version': version}
 
     return probe
 
 
 PROBES: dict[str, Callable[[], dict[str, Any]]] = {
+    'numpy': importer('numpy'),
     'torch': probe_torch,
+    'driver': probe_driver,
     'torchvision': probe_torchvision,
     'mmengine': importer('mmengine'),
     'mmcv': importer('mmcv'),
@@ -313,9 +421,12 @@ def diagnose(
     """
     problems = [
         *wrong_python(python),
+        *first_generation(installed),
         *doubled_distributions(installed),
         *missing_distributions(installed),
         *known_bad_versions(installed),
+        *overwritten_files(installed, findings),
+        *unused_gpu(installed, findings),
     ]
     absent = {name for name, text in versions_of(installed).items() if text is None}
     told = [f"No module named '{name}'" for name in absent]
@@ -367,7 +478,134 @@ def doubled_distributions(installed: dict[str, str]) -> list[Problem]:
                 f'{PIP} uninstall -y mmcv mmcv-lite && {PIP} install mmcv=={version}',
             )
         )
+    opencv = [name for name in FURTHER['opencv'] if name in installed]
+    if len({installed[name] for name in opencv}) > 1:
+        problems.append(
+            Problem(
+                ' and '.join(f'{name} {installed[name]}' for name in opencv)
+                + ' write the same folder, cv2, and differ',
+                f'{PIP} uninstall -y {" ".join(opencv)} && '
+                f'{PIP} install {opencv[0]}=={installed[opencv[0]]}',
+            )
+        )
     return problems
+
+
+def leftovers() -> list[Problem]:
+    """Find what an interrupted pip has left: folders whose names begin with a tilde."""
+    problems = []
+    for folder in dict.fromkeys(sys.path):
+        found = sorted(Path(folder).glob(f'{LEFTOVER}*')) if folder else []
+        if found:
+            names = ', '.join(path.name for path in found)
+            problems.append(
+                Problem(
+                    f'an interrupted installation has left {names} in {folder}',
+                    'rm -r ' + ' '.join(shlex.quote(str(path)) for path in found),
+                )
+            )
+    return problems
+
+
+def shadowed_distributions(
+    copies: dict[str, list[tuple[str, str]]],
+) -> list[Problem]:
+    """Find distributions of which Python sees two versions.
+
+    Args:
+        copies: What :func:`copies_of_distributions` returned.
+    """
+    problems = []
+    watched = {n for family in FAMILIES.values() for ns in family.values() for n in ns}
+    for name in sorted(copies.keys() & {*watched, *OTHERS, *FURTHER['opencv']}):
+        versions = list(dict.fromkeys(version for version, _ in copies[name]))
+        if len(versions) == 1:
+            continue
+        told = ' and '.join(f'{version} in {at}' for version, at in copies[name])
+        mend = f'{PIP} uninstall -y {name} && {PIP} install {name}=={versions[0]}'
+        if copies[name][0][1].rstrip('/') == site.getusersitepackages().rstrip('/'):
+            mend = 'export PYTHONNOUSERSITE=1'
+        problems.append(Problem(f'{name} is installed twice: {told}', mend))
+    return problems
+
+
+def overwritten_files(
+    installed: dict[str, str], findings: dict[str, dict[str, Any]]
+) -> list[Problem]:
+    """Find packages whose files are not those of the installed distribution."""
+    problems = []
+    if stack_of(installed) == 'both':
+        return problems  # which is why, and is told
+    for module in (*FAMILIES['onedl'], 'torch', 'numpy', 'timm'):
+        version = findings.get(module, {}).get('version')
+        names = [n for family in FAMILIES.values() for n in family.get(module, ())]
+        name = next((n for n in names or [module] if n in installed), None)
+        if not version or name is None or release(version) == release(installed[name]):
+            continue
+        problems.append(
+            Problem(
+                f'the files of {module} are of version {version}, installed is {name} '
+                f'{installed[name]}: something has written over it',
+                f'{PIP} install --force-reinstall --no-deps {name}=={installed[name]}',
+            )
+        )
+    return problems
+
+
+def unused_gpu(
+    installed: dict[str, str], findings: dict[str, dict[str, Any]]
+) -> list[Problem]:
+    """Find out why torch does not use a GPU that the driver names."""
+    facts, driver = findings.get('torch', {}), findings.get('driver', {})
+    gpus = driver.get('gpus')
+    if not gpus or 'error' in facts or facts.get('gpu') or facts.get('hidden'):
+        return []
+    version = (installed.get('torch') or '').split('+')[0]
+    built, there = facts.get('cuda'), driver.get('cuda')
+    if built is None:
+        return [
+            Problem(
+                f'there is {gpus[0]}, but torch {version} is a build for CPUs',
+                f'{PIP} uninstall -y torch torchvision && '
+                f'{PIP} install torch=={version} torchvision',
+            )
+        ]
+    if there and release(there)[:1] < release(built)[:1]:
+        mend = f'{PIP} install {LAST_FOR_CUDA_12} torchvision'
+        if release(there) < (12,):
+            mend = f'install an NVIDIA driver for CUDA {built}'
+        return [
+            Problem(
+                f'there is {gpus[0]}, whose driver is for CUDA {there}, but torch '
+                f'{version} is built for CUDA {built}',
+                mend,
+            )
+        ]
+    reason = facts.get('warning') or 'it gives no reason'
+    return [
+        Problem(
+            f'there is {gpus[0]}, but torch {version} cannot use it: {reason}',
+            'python -c "import torch; torch.zeros(1).cuda()"  # and nvidia-smi',
+        )
+    ]
+
+
+def first_generation(installed: dict[str, str]) -> list[Problem]:
+    """Find OpenMMLab's packages of the time before mmengine."""
+    old = [
+        name
+        for name, first in SECOND_GENERATION.items()
+        if name in installed and release(installed[name]) < first
+    ]
+    if not old:
+        return []
+    return [
+        Problem(
+            ', '.join(f'{name} {installed[name]}' for name in old)
+            + ": OpenMMLab's first generation, before mmengine",
+            f"{PIP} uninstall -y {' '.join(old)} && {PIP} install -e '.[openmmlab]'",
+        )
+    ]
 
 
 def missing_distributions(installed: dict[str, str]) -> list[Problem]:

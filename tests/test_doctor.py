@@ -200,7 +200,8 @@ def test_probe_that_kills_its_process_is_a_finding_and_the_others_still_run(
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     findings = doctor.run_probes(['mmdet', 'mmseg', 'mmpretrain'])
     assert 'died with code -6' in findings['mmseg']['error']
-    assert findings['mmdet'] == findings['mmpretrain'] == {'imports': True}
+    whole = {'imports': True, 'version': None}
+    assert findings['mmdet'] == findings['mmpretrain'] == whole
 
 
 @pytest.fixture(scope='module')
@@ -256,7 +257,9 @@ def test_text_shows_each_problem_under_the_facts():
         'torch': {'gpu': None, 'cuda': None},
     }
     problem = doctor.Problem('all is lost', 'python -m pip install hope')
-    text = doctor.Report('3.11.7', 'onedl', {'mmdet': None}, findings, [problem])
+    text = doctor.Report(
+        '3.11.7', 'here', 'onedl', {'mmdet': None}, findings, [problem]
+    )
     lines = text.to_text().splitlines()
     assert lines[-2:] == [
         'PROBLEM  all is lost',

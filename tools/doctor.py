@@ -3,6 +3,8 @@
 Examples:
     python tools/doctor.py
     python tools/doctor.py --json > environment.json
+
+Exit status: 0 where all is well, 1 where something must be mended, 2 for a wrong flag.
 """
 
 import argparse
