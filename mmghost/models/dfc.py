@@ -4,6 +4,8 @@ Two 1-D depthwise convolutions, one along each row and one along each column, st
 the two decoupled fully connected layers of the paper, on a map of half the size.
 """
 
+import itertools
+
 import torch
 import torch.fx
 import torch.nn as nn
@@ -20,11 +22,15 @@ from .layers import (
     conv,
     norm,
 )
+from .stepping import run
 
 DOWNSAMPLES = ('avg', 'max', 'conv', 'none')
 GATES = ('sigmoid', 'hard_sigmoid', 'clip', 'none')
 GATE_POSITIONS = ('before', 'after')
 UPSAMPLES = ('nearest', 'bilinear', 'bicubic')
+# Larger than any map that there is; past these, memory would run out.
+MAX_KERNEL_SIZE = 1023
+MAX_RATIO = 128
 
 
 class _Clip(nn.Module):
@@ -125,7 +131,7 @@ class DFCAttention(nn.Sequential):
         check_bool('align_corners', align_corners)
         if ratio is None:
             ratio = 1 if downsample == 'none' else 2
-        check_int('ratio', ratio, 1)
+        check_int('ratio', ratio, 1, MAX_RATIO)
         if (ratio == 1) != (downsample == 'none'):
             raise ValueError(
                 f'ratio={ratio} does not go with downsample={downsample!r}: ratio 1 is '
@@ -208,6 +214,12 @@ class DFCAttention(nn.Sequential):
         """
         return self.gate(self.logits(x))
 
+    @torch.jit.unused
+    def stepped_gate(self, x: Tensor) -> Tensor:
+        """Compute :meth:`small_gate` by :func:`mmghost.models.stepping.run`."""
+        layers = itertools.islice(self._modules.values(), 6)
+        return run(self._down(x), *layers, self.gate)
+
     def forward(self, x: Tensor, target: Tensor) -> Tensor:
         """Compute the gate of ``target`` from ``x``.
 
@@ -239,7 +251,7 @@ class DFCAttention(nn.Sequential):
 
 
 def check_kernel_size(name: str, value: int) -> None:
-    """Raise unless ``value`` is an odd, positive int."""
-    check_int(name, value, 1)
+    """Raise unless ``value`` is an odd, positive int of a size that maps can have."""
+    check_int(name, value, 1, MAX_KERNEL_SIZE)
     if value % 2 == 0:
         raise ValueError(f'{name} must be odd to keep the size of the map, got {value}')

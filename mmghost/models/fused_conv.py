@@ -1,25 +1,42 @@
 """Convolution, bias and activation as one operator: what a deployed network is made of."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from .fused import is_channels_last, runs_eagerly
+from .stepping import is_pointwise, pointwise, steppable
 
-# oneDNN's names of activations, with their numbers, for modules that are exactly these.
-_ACTIVATIONS: dict[type, tuple[str, tuple[float, ...]]] = {
-    nn.Identity: ('none', ()),
-    nn.ReLU: ('relu', ()),
-    nn.ReLU6: ('hardtanh', (0.0, 6.0)),
-    nn.Sigmoid: ('sigmoid', ()),
-    nn.Hardsigmoid: ('hardsigmoid', ()),
-    nn.Hardswish: ('hardswish', ()),
-    nn.SiLU: ('swish', ()),
+
+class _Activation(NamedTuple):
+    """An activation: oneDNN's name and numbers, and PyTorch's operator in place."""
+
+    name: str
+    scalars: tuple[float, ...]
+    apply: Callable[[Tensor], Tensor]
+
+
+def _keep(x: Tensor) -> Tensor:
+    return x
+
+
+# For modules that are exactly these.
+_ACTIVATIONS: dict[type, _Activation] = {
+    nn.Identity: _Activation('none', (), _keep),
+    nn.ReLU: _Activation('relu', (), torch.relu_),
+    nn.ReLU6: _Activation('hardtanh', (0.0, 6.0), torch._C._nn.relu6_),
+    nn.Sigmoid: _Activation('sigmoid', (), torch.sigmoid_),
+    nn.Hardsigmoid: _Activation('hardsigmoid', (), torch._C._nn.hardsigmoid_),
+    nn.Hardswish: _Activation('hardswish', (), torch._C._nn.hardswish_),
+    nn.SiLU: _Activation('swish', (), torch._C._nn.silu_),
 }
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available()
+if _HAS_ONEDNN:
+    _convolution_pointwise = torch.ops.mkldnn._convolution_pointwise.default
 
 
 def can_fuse(act: nn.Module) -> bool:
@@ -27,13 +44,15 @@ def can_fuse(act: nn.Module) -> bool:
     return type(act) in _ACTIVATIONS
 
 
+@steppable
 class FusedConv2d(nn.Conv2d):
     """A convolution with bias, and the activation that follows it.
 
     On the CPU, in float32 and channels-last order, where no gradient is asked for and
     nothing records the operators, it is one operator of oneDNN with weights in oneDNN's
-    own order; everywhere else two plain ones. The weights are inference's: a network
-    that is to be trained further is not deployed.
+    own order, or a matrix product where that is faster; everywhere else it is two plain
+    operators. The weights are inference's: a network that is to be trained further is
+    not deployed.
 
     Args:
         conv: The convolution; its weights are copied. A missing bias is zeros.
@@ -58,39 +77,44 @@ class FusedConv2d(nn.Conv2d):
         self.weight = nn.Parameter(conv.weight.detach().clone(), requires_grad=False)
         self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
         self.act = act if act is not None else nn.Identity()
-        self.attr, self.scalars = _ACTIVATIONS[type(self.act)]
+        self.activation = _ACTIVATIONS[type(self.act)]
+        self.pointwise = is_pointwise(self)
         self._packed: tuple[Any, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
-        if torch.jit.is_scripting() or not self._fuses(x):
+        if torch.jit.is_scripting() or not self._runs_eagerly(x):
             return self.act(self._conv_forward(x, self.weight, self.bias))
-        return self._fused(x)
+        return self._stepped(x)
 
     @torch.jit.unused
-    def _fuses(self, x: Tensor) -> bool:
-        return (
-            not (torch.is_grad_enabled() and x.requires_grad)
-            and runs_eagerly(x)
-            and is_channels_last(x)
-            and x.dtype == self.weight.dtype == torch.float32
-            and x.numel() > 0
-            and _HAS_ONEDNN
-            and torch.backends.mkldnn.enabled
-        )
+    def _runs_eagerly(self, x: Tensor) -> bool:
+        return not (torch.is_grad_enabled() and x.requires_grad) and runs_eagerly(x)
+
+    @torch.jit.unused
+    def _stepped(self, x: Tensor) -> Tensor:
+        weight, bias = self._parameters['weight'], self._parameters['bias']
+        if x.dtype is weight.dtype is torch.float32 and x.numel():
+            if self.pointwise:
+                out = pointwise(x, weight, bias)
+                if out is not None:
+                    return self.activation.apply(out)
+            if _HAS_ONEDNN and torch.backends.mkldnn.enabled and is_channels_last(x):
+                return self._fused(x)
+        return self.activation.apply(self._conv_forward(x, weight, bias))
 
     @torch.jit.unused
     def _fused(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._convolution_pointwise.default(
+        return _convolution_pointwise(
             x,
             self._weight(x),
-            self.bias,
+            self._parameters['bias'],
             self.padding,
             self.stride,
             self.dilation,
             self.groups,
-            self.attr,
-            self.scalars,
+            self.activation.name,
+            self.activation.scalars,
             '',
         )
 
@@ -101,7 +125,7 @@ class FusedConv2d(nn.Conv2d):
         The order depends on the size; with one made for another size the convolution is
         several times slower.
         """
-        weight = self.weight
+        weight = self._parameters['weight']
         key = (weight.data_ptr(), _version(weight), x.shape)
         if self._packed is None or self._packed[0] != key:
             packed = torch.ops.mkldnn._reorder_convolution_weight.default(

@@ -10,8 +10,10 @@ from ..registry import MODELS, register
 from .dfc import DFCAttention
 from .fused import gated_concat, runs_eagerly
 from .layers import Cfg, act, conv, norm
+from .stepping import is_watched, run, steppable
 
 
+@steppable
 @register(MODELS)
 class GhostModule(nn.Module):
     """Primary convolution, cheap operation, and DFC attention where asked for.
@@ -77,6 +79,24 @@ class GhostModule(nn.Module):
             return out * self.short_conv(x, out)
         return self._gated(x, intrinsic, ghost)
 
+    @torch.jit.unused
+    def _stepped(self, x: Tensor) -> Tensor:
+        intrinsic, ghost = self.stepped_halves(x)
+        dfc = self.short_conv
+        if dfc is None:
+            return torch.cat((intrinsic, ghost), dim=1)
+        if self.repeats and not is_watched(dfc):
+            return self._multiplied(intrinsic, ghost, dfc.stepped_gate(x))
+        out = torch.cat((intrinsic, ghost), dim=1)
+        return out * dfc(x, out)
+
+    @torch.jit.unused
+    def stepped_halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute :meth:`halves` by :func:`mmghost.models.stepping.run`."""
+        intrinsic = run(x, self.primary_conv)
+        ghost = run(intrinsic, self.cheap_operation)
+        return intrinsic, ghost[:, :-1] if self.odd else ghost
+
     def halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the intrinsic and the ghost features, before any attention.
 
@@ -92,11 +112,15 @@ class GhostModule(nn.Module):
 
     @torch.jit.unused
     def _gates_small(self, intrinsic: Tensor) -> bool:
-        return self.repeats and runs_eagerly(intrinsic)
+        return (
+            self.repeats and runs_eagerly(intrinsic) and not is_watched(self.short_conv)
+        )
 
     @torch.jit.unused
     def _gated(self, x: Tensor, intrinsic: Tensor, ghost: Tensor) -> Tensor:
-        gate = self.short_conv.small_gate(x)
+        return self._multiplied(intrinsic, ghost, self.short_conv.small_gate(x))
+
+    def _multiplied(self, intrinsic: Tensor, ghost: Tensor, gate: Tensor) -> Tensor:
         out = None if self.odd else gated_concat(intrinsic, ghost, gate)
         if out is None:
             out = torch.cat((intrinsic, ghost), dim=1)

@@ -7,7 +7,6 @@ weights are those of the authors' release and of timm.
 
 import itertools
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final, NamedTuple
@@ -24,21 +23,26 @@ from torch.utils.checkpoint import checkpoint
 from ..registry import MODELS, register
 from .atrous import merge_phases, split_phases
 from .dfc import DFCAttention, check_kernel_size
-from .fused import concat_add, runs_eagerly
+from .fused import concat_add
 from .ghost_module import GhostModule
 from .layers import (
+    MAX_CHANNELS,
+    MAX_WIDTH,
     Cfg,
     SqueezeExcite,
     act,
     check_bool,
     check_cfg,
     check_choice,
+    check_init_cfg,
     check_int,
+    check_layers,
     check_number,
     conv,
     make_divisible,
     norm,
 )
+from .stepping import is_watched, run, steppable, steps
 
 
 class Row(NamedTuple):
@@ -161,6 +165,7 @@ def _increasing(name: str, value: Any, low: int, high: int) -> tuple[int, ...]:
     return tuple(value)
 
 
+@steppable
 class GhostBottleneck(nn.Module):
     """Ghost module, depthwise convolution where it strides, SE, ghost module.
 
@@ -233,8 +238,6 @@ class GhostBottleneck(nn.Module):
             branch = split_phases(branch)
         if self.se is not None:
             branch = self.se(branch)
-        if not torch.jit.is_scripting() and self._adds_in_one_pass(branch):
-            return self._added(branch, x)
         branch = self.drop_path(self.ghost2(branch))
         shortcut = self.shortcut(x)
         if self.split:
@@ -242,19 +245,18 @@ class GhostBottleneck(nn.Module):
         return branch + shortcut
 
     @torch.jit.unused
-    def _adds_in_one_pass(self, branch: Tensor) -> bool:
-        return (
-            runs_eagerly(branch)
-            and not torch.is_grad_enabled()
-            and not self.split
-            and self.ghost2.short_conv is None
-            and not (self.training and isinstance(self.drop_path, DropPath))
-        )
-
-    @torch.jit.unused
-    def _added(self, branch: Tensor, x: Tensor) -> Tensor:
-        intrinsic, ghost = self.ghost2.halves(branch)
-        return concat_add(intrinsic, ghost, self.shortcut(x))
+    def _stepped(self, x: Tensor) -> Tensor:
+        branch = run(x, self.ghost1, self.conv_dw, self.bn_dw)
+        if self.split:
+            branch = split_phases(branch)
+        branch = run(branch, self.se)
+        shortcut = run(x, self.shortcut)
+        if self.split:
+            shortcut = split_phases(shortcut)
+        drops = self.training and isinstance(self.drop_path, DropPath)
+        if drops or self.ghost2.short_conv is not None or is_watched(self.ghost2):
+            return run(branch, self.ghost2, self.drop_path) + shortcut
+        return concat_add(*self.ghost2.stepped_halves(branch), shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride)).
@@ -296,6 +298,7 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
             m.num_batches_tracked -= 1
 
 
+@steppable
 class ConvNormAct(nn.Module):
     """The last 1x1 convolution of the trunk, with the release's names."""
 
@@ -311,7 +314,12 @@ class ConvNormAct(nn.Module):
         """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         return self.act1(self.bn1(self.conv(x)))
 
+    @torch.jit.unused
+    def _stepped(self, x: Tensor) -> Tensor:
+        return run(x, self.conv, self.bn1, self.act1)
 
+
+@steppable
 class Group(nn.Sequential):
     """One of the release's ``blocks.S``.
 
@@ -332,6 +340,10 @@ class Group(nn.Sequential):
         self.stage = stage
         self.tap = tap
         self.splits = splits
+
+    @torch.jit.unused
+    def _stepped(self, x: Tensor) -> Tensor:
+        return run(x, *self._modules.values())
 
 
 class GhostNet(BaseModule):
@@ -363,8 +375,8 @@ class GhostNet(BaseModule):
         super().__init__(init_cfg=init_cfg)
         norm_cfg = dict(type='BN') if norm_cfg is None else norm_cfg
         act_cfg = dict(type='ReLU') if act_cfg is None else act_cfg
-        check_number('widen_factor', widen_factor, 0, math.inf, open_low=True)
-        check_int('in_channels', in_channels, 1)
+        check_number('widen_factor', widen_factor, 0, MAX_WIDTH, open_low=True)
+        check_int('in_channels', in_channels, 1, MAX_CHANNELS)
         check_int('frozen_stages', frozen_stages, -1, NUM_STAGES)
         check_choice('output_stride', output_stride, (8, 16, 32))
         check_number('drop_path_rate', drop_path_rate, 0, 1)
@@ -374,6 +386,7 @@ class GhostNet(BaseModule):
         check_bool('norm_eval', norm_eval)
         check_bool('with_cp', with_cp)
         check_bool('deploy', deploy)
+        check_init_cfg('init_cfg', init_cfg)
 
         self.widen_factor = widen_factor
         self.in_channels = in_channels
@@ -418,6 +431,7 @@ class GhostNet(BaseModule):
         plan = iter(dfc_by_bottleneck(dfc))
         last = max(self.out_indices)
         channels = self._scale(STEM_CHANNELS)
+        check_layers(channels, **layers)
         self.conv_stem = conv(conv_cfg, self.in_channels, channels, 3, stride=2)
         self.bn1 = norm(norm_cfg, channels)
         self.act1 = act(act_cfg)
@@ -477,14 +491,15 @@ class GhostNet(BaseModule):
 
     def forward_trunk(self, x: Tensor):
         """Compute what :meth:`forward` returns; apart, for classes that go on."""
-        x = self.act1(self.bn1(self.conv_stem(x)))
+        stepping = not torch.jit.is_scripting() and self._steps(x)
+        x = self._stem(x) if stepping else self.act1(self.bn1(self.conv_stem(x)))
         height, width = x.shape[2], x.shape[3]
         # A tuple that grows, in a loop that TorchScript unrolls: the only way there to
         # return a tuple whose length depends on the constructor. For the same reason
         # the type of the result, tuple[Tensor, ...], is not annotated.
         outs = ()
-        for group in self.blocks:
-            x = group(x)
+        for i, group in enumerate(self.blocks):
+            x = self._group(i, x) if stepping else group(x)
             if group.splits == 0:
                 height, width = x.shape[2], x.shape[3]
             if group.tap:
@@ -495,6 +510,20 @@ class GhostNet(BaseModule):
                     out = merge_phases(out, (height, width))
                 outs = outs + (out,)  # noqa: RUF005 - TorchScript has no unpacking
         return outs
+
+    # TorchScript takes no modules as arguments, hence the number of the group.
+
+    @torch.jit.unused
+    def _steps(self, x: Tensor) -> bool:
+        return steps(x)
+
+    @torch.jit.unused
+    def _stem(self, x: Tensor) -> Tensor:
+        return run(x, self.conv_stem, self.bn1, self.act1)
+
+    @torch.jit.unused
+    def _group(self, i: int, x: Tensor) -> Tensor:
+        return run(x, self.blocks[i])
 
     def forward(self, x: Tensor):
         """Compute the feature maps.

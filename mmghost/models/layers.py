@@ -10,11 +10,19 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn as nn
 from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor
 
+from .stepping import run, steppable
+
 Cfg = dict[str, Any]
+
+# Widths from here on are slips of the finger (130 for 1.3), and exhaust the memory.
+MAX_WIDTH = 16
+MAX_CHANNELS = 2**16
 
 # Activations of which `inplace=True` is known and safe under autograd.
 _INPLACE = ('ReLU', 'ReLU6', 'LeakyReLU', 'Hardtanh')
@@ -95,7 +103,7 @@ def act(cfg: Cfg) -> nn.Module:
 def _build(name: str, cfg: Cfg | None, build: Callable[[], nn.Module]) -> nn.Module:
     try:
         return build()
-    except (KeyError, AssertionError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever a registered class makes of the cfg
         raise ValueError(f'{name}={cfg!r} builds no layer: {error}') from error
 
 
@@ -106,6 +114,65 @@ def check_cfg(name: str, cfg: Cfg | None, optional: bool = False) -> None:
     if not isinstance(cfg, dict) or 'type' not in cfg:
         allowed = "a dict with the key 'type'" + (' or None' if optional else '')
         raise TypeError(f'{name} must be {allowed}, got {cfg!r}')
+
+
+def check_layers(
+    channels: int, conv_cfg: Cfg | None, norm_cfg: Cfg, act_cfg: Cfg
+) -> None:
+    """Raise unless the three cfgs build layers that take maps and keep their size.
+
+    There are layers that build and fail at the first picture: ``BN1d``, a deformable
+    convolution, which wants offsets.
+
+    Args:
+        channels: Channels of the map to try them with.
+        conv_cfg: Convolutions.
+        norm_cfg: Normalisations.
+        act_cfg: Activations.
+
+    Raises:
+        ValueError: Naming the cfg.
+    """
+    layers = dict(
+        conv_cfg=(conv_cfg, lambda: conv(conv_cfg, channels, channels, 3)),
+        norm_cfg=(norm_cfg, lambda: norm(norm_cfg, channels)),
+        act_cfg=(act_cfg, lambda: act(act_cfg)),
+    )
+    x = torch.zeros(2, channels, 2, 2)
+    # Their weights are thrown away: the network's are drawn as if they had not been.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for name, (cfg, build) in layers.items():
+            layer = build().eval().to(x.dtype)
+            try:
+                fits = layer(x).shape == x.shape
+                reason = ''
+            except Exception as error:
+                fits, reason = False, f': {error}'
+            if not fits:
+                raise ValueError(
+                    f'{name}={cfg!r} builds {type(layer).__name__}, which does not map '
+                    f'(N, C, H, W) to the same{reason}'
+                )
+
+
+def check_init_cfg(name: str, cfg: Any) -> None:
+    """Raise unless ``cfg`` is what mmengine can initialise by: nothing, one or several.
+
+    Raises:
+        TypeError: If it is no dict with a ``type``, and no list of such.
+        ValueError: If there is no such initialisation.
+    """
+    for one in cfg if isinstance(cfg, list | tuple) else [cfg]:
+        if one is None or one == {}:
+            continue
+        if not isinstance(one, dict) or not isinstance(one.get('type'), str | type):
+            raise TypeError(
+                f"{name} must be None, a dict with the key 'type', or a list of such; "
+                f'got {cfg!r}'
+            )
+        kind = one['type']
+        if isinstance(kind, str) and WEIGHT_INITIALIZERS.get(kind) is None:
+            raise ValueError(f'{name}={cfg!r}: there is no initialisation {kind!r}')
 
 
 def check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
@@ -152,6 +219,7 @@ def check_number(
         raise ValueError(f'{name} must be in {bracket}{low}, {high}), got {value}')
 
 
+@steppable
 class SqueezeExcite(nn.Module):
     """Squeeze-and-Excitation as GhostNet has it: ReLU inside, hard sigmoid gate.
 
@@ -183,3 +251,8 @@ class SqueezeExcite(nn.Module):
         """Scale the channels of ``x``, (N, C, H, W) to (N, C, H, W)."""
         scale = self.conv_expand(self.act(self.conv_reduce(self.avg_pool(x))))
         return x * self.gate(scale)
+
+    @torch.jit.unused
+    def _stepped(self, x: Tensor) -> Tensor:
+        squeeze = (self.avg_pool, self.conv_reduce, self.act)
+        return x * run(x, *squeeze, self.conv_expand, self.gate)
