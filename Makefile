@@ -5,6 +5,7 @@
 #   PYTHON=python3.12  the Python that it is made with (3.10 to 3.12)
 
 STACK ?= onedl
+DOCS_VENV ?= .venv-docs
 VENV ?= $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 PYTHON ?=
 JOBS ?= 2
@@ -14,13 +15,15 @@ RUN = PYTHONPATH='$(CURDIR)'"$${PYTHONPATH:+:$$PYTHONPATH}" '$(VENV)/bin/python'
 PYTEST = $(RUN) -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-all bench lint format clean
+.PHONY: help env demo test test-all test-docs docs bench lint format clean
 
 help:  ## List what there is
 	@echo 'make env       build $(VENV) with the tested versions of everything'
 	@echo 'make demo      env, then train a small GhostNetV2 detector and show it'
 	@echo 'make test      env, then the tests but the slow ones'
 	@echo 'make test-all  env, then all tests'
+	@echo 'make docs      the site of docs/, in build/docs; needs no env'
+	@echo 'make test-docs env, then run every code block of README and docs'
 	@echo 'make bench     env, then time the networks and write docs/benchmark.md'
 	@echo 'make lint      check style and format of the code'
 	@echo 'make format    mend what can be mended'
@@ -45,6 +48,20 @@ test: env
 
 test-all: env
 	$(PYTEST)
+
+test-docs: env
+	$(PYTEST) tests/docs
+	@$(RUN) -m tests.docs.pages
+
+docs: $(DOCS_VENV)/made
+	'$(DOCS_VENV)/bin/python' -m sphinx -W --keep-going -q docs build/docs
+	@echo 'The site is build/docs/index.html'
+
+# The sources are read, not imported: the site needs no torch.
+$(DOCS_VENV)/made: requirements/docs.txt
+	'$(or $(PYTHON),python3)' -m venv --clear '$(DOCS_VENV)'
+	'$(DOCS_VENV)/bin/python' -m pip install -q -r requirements/docs.txt
+	touch '$@'
 
 bench: env
 	$(RUN) tools/analysis_tools/benchmark.py --suite all --json bench.json --page docs/benchmark.md
