@@ -42,7 +42,7 @@ class GhostNetClassifier(GhostNet):
         **kwargs,
     ) -> None:
         super().__init__(widen_factor=widen_factor, out_indices=5, dfc=dfc, **kwargs)
-        check_int('num_classes', num_classes, 1)
+        check_int('num_classes', num_classes, 1, 2**20)
         check_number('dropout', dropout, 0, 1)
         self.global_pool = nn.AdaptiveAvgPool2d(1)
         self.conv_head = nn.Conv2d(self.out_channels[0], HEAD_CHANNELS, 1)

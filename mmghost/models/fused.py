@@ -70,7 +70,10 @@ def gated_concat(intrinsic: Tensor, ghost: Tensor, gate: Tensor) -> Tensor | Non
 
 
 def concat_add(intrinsic: Tensor, ghost: Tensor, shortcut: Tensor) -> Tensor:
-    """Concatenate two maps and add a third, in one pass and without gradients.
+    """Concatenate two maps and add a third, in one pass.
+
+    Backward gives each map a gradient of its own where channels are last: a slice of the
+    whole one would take batch normalisation's backward several times as long.
 
     Args:
         intrinsic: (N, A, H, W).
@@ -82,11 +85,35 @@ def concat_add(intrinsic: Tensor, ghost: Tensor, shortcut: Tensor) -> Tensor:
     """
     if not intrinsic.dtype == ghost.dtype == shortcut.dtype:  # mixed precision
         return torch.cat((intrinsic, ghost), dim=1) + shortcut
+    if not torch.is_grad_enabled():
+        return _add_halves(intrinsic, ghost, shortcut)
+    if is_channels_last(shortcut):
+        return _ConcatAdd.apply(intrinsic, ghost, shortcut)
+    return torch.cat((intrinsic, ghost), dim=1) + shortcut
+
+
+def _add_halves(intrinsic: Tensor, ghost: Tensor, shortcut: Tensor) -> Tensor:
     out = torch.empty_like(shortcut)
     split = intrinsic.shape[1]
     torch.add(intrinsic, shortcut[:, :split], out=out[:, :split])
     torch.add(ghost, shortcut[:, split:], out=out[:, split:])
     return out
+
+
+class _ConcatAdd(torch.autograd.Function):
+    @staticmethod
+    def forward(intrinsic: Tensor, ghost: Tensor, shortcut: Tensor) -> Tensor:
+        return _add_halves(intrinsic, ghost, shortcut)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.split = inputs[0].shape[1]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        halves = grad[:, : ctx.split], grad[:, ctx.split :]
+        order = torch.channels_last
+        return (*(half.contiguous(memory_format=order) for half in halves), grad)
 
 
 def _gate_halves(intrinsic: Tensor, ghost: Tensor, gate: Tensor) -> Tensor:

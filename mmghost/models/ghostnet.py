@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from ..registry import MODELS, register
 from .atrous import merge_phases, split_phases
 from .dfc import DFCAttention, check_kernel_size
-from .fused import concat_add
+from .fused import concat_add, runs_eagerly
 from .ghost_module import GhostModule
 from .layers import (
     MAX_CHANNELS,
@@ -238,11 +238,26 @@ class GhostBottleneck(nn.Module):
             branch = split_phases(branch)
         if self.se is not None:
             branch = self.se(branch)
-        branch = self.drop_path(self.ghost2(branch))
         shortcut = self.shortcut(x)
         if self.split:
             shortcut = split_phases(shortcut)
-        return branch + shortcut
+        if not torch.jit.is_scripting() and self._adds_halves(branch):
+            return self._added(branch, shortcut)
+        return self.drop_path(self.ghost2(branch)) + shortcut
+
+    @torch.jit.unused
+    def _adds_halves(self, branch: Tensor) -> bool:
+        drops = self.training and isinstance(self.drop_path, DropPath)
+        return (
+            not drops
+            and self.ghost2.short_conv is None
+            and runs_eagerly(branch)
+            and not is_watched(self.ghost2)
+        )
+
+    @torch.jit.unused
+    def _added(self, branch: Tensor, shortcut: Tensor) -> Tensor:
+        return concat_add(*self.ghost2.halves(branch), shortcut)
 
     @torch.jit.unused
     def _stepped(self, x: Tensor) -> Tensor:
@@ -253,10 +268,9 @@ class GhostBottleneck(nn.Module):
         shortcut = run(x, self.shortcut)
         if self.split:
             shortcut = split_phases(shortcut)
-        drops = self.training and isinstance(self.drop_path, DropPath)
-        if drops or self.ghost2.short_conv is not None or is_watched(self.ghost2):
-            return run(branch, self.ghost2, self.drop_path) + shortcut
-        return concat_add(*self.ghost2.stepped_halves(branch), shortcut)
+        if self._adds_halves(branch):
+            return concat_add(*self.ghost2.stepped_halves(branch), shortcut)
+        return run(branch, self.ghost2, self.drop_path) + shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride)).

@@ -162,9 +162,9 @@ def check_init_cfg(name: str, cfg: Any) -> None:
         TypeError: If it is no dict with a ``type``, and no list of such.
         ValueError: If there is no such initialisation.
     """
+    if cfg is None or cfg == {}:
+        return
     for one in cfg if isinstance(cfg, list | tuple) else [cfg]:
-        if one is None or one == {}:
-            continue
         if not isinstance(one, dict) or not isinstance(one.get('type'), str | type):
             raise TypeError(
                 f"{name} must be None, a dict with the key 'type', or a list of such; "

@@ -4,7 +4,6 @@ Without attention it is mmpretrain's and mmdet's MobileNetV2, number by number a
 weight by weight, so that their checkpoints load by name.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,20 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..registry import MODELS, register
 from .dfc import DFCAttention
-from .layers import Cfg, check_bool, check_cfg, check_int, check_number, make_divisible
+from .layers import (
+    MAX_CHANNELS,
+    MAX_WIDTH,
+    Cfg,
+    check_bool,
+    check_cfg,
+    check_init_cfg,
+    check_int,
+    check_layers,
+    check_number,
+    conv,
+    make_divisible,
+    norm,
+)
 
 
 class Layer(NamedTuple):
@@ -73,16 +85,14 @@ class AttentiveInvertedResidual(nn.Module):
         hidden = in_channels * expand_ratio
         self.residual = stride == 1 and in_channels == out_channels
         self.expanded = expand_ratio != 1
-        conv = []
+        parts = []
         if self.expanded:
-            conv.append(ConvModule(in_channels, hidden, 1, **layers))
-        conv += [
-            ConvModule(
-                hidden, hidden, 3, stride=stride, padding=1, groups=hidden, **layers
-            ),
-            ConvModule(hidden, out_channels, 1, **{**layers, 'act_cfg': None}),
+            parts.append(conv_module(in_channels, hidden, **layers))
+        parts += [
+            conv_module(hidden, hidden, 3, stride, groups=hidden, **layers),
+            conv_module(hidden, out_channels, **{**layers, 'act_cfg': None}),
         ]
-        self.conv = nn.Sequential(*conv)
+        self.conv = nn.Sequential(*parts)
         self.attention: nn.Module | None = None
         self.gates = False
         if attention is not None:
@@ -100,6 +110,36 @@ class AttentiveInvertedResidual(nn.Module):
             out = self.attention(out)
         out = self.conv[-1](out)
         return x + out if self.residual else out
+
+
+def conv_module(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    conv_cfg: Cfg | None = None,
+    norm_cfg: Cfg | None = None,
+    act_cfg: Cfg | None = None,
+) -> ConvModule:
+    """Build mmcv's block of three layers; say which cfg it is that cannot be built."""
+    try:
+        return ConvModule(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            groups=groups,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+        )
+    except Exception:
+        # One of these raises the error that names it.
+        conv(conv_cfg, in_channels, out_channels, kernel_size, stride, groups)
+        norm(norm_cfg, out_channels)
+        raise
 
 
 def _build_attention(cfg: Cfg, in_channels: int, hidden: int) -> tuple[nn.Module, bool]:
@@ -132,7 +172,7 @@ class AttentionMobileNetV2(BaseModule):
             expand, has none by default.
         out_indices: Which layers to return, as in mmpretrain and mmdet: 0 to 6 are the
             layers 1 to 7 (strides 2, 4, 8, 16, 16, 32, 32), 7 is the last convolution.
-            Nothing past the last one asked for is built.
+            The maps come in the order of the layers. Nothing past the last one asked for is built.
         frozen_stages: -1 freezes nothing, 0 the first convolution, k that and the
             layers 1..k: no gradient, and no running statistic moves.
         conv_cfg: Convolutions; None is ``nn.Conv2d``.
@@ -172,11 +212,12 @@ class AttentionMobileNetV2(BaseModule):
                 dict(type='Kaiming', layer=['Conv2d']),
                 dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
             ]
+        check_init_cfg('init_cfg', init_cfg)
         super().__init__(init_cfg=init_cfg)
         norm_cfg = dict(type='BN') if norm_cfg is None else norm_cfg
         act_cfg = dict(type='ReLU6') if act_cfg is None else act_cfg
-        check_number('widen_factor', widen_factor, 0, math.inf, open_low=True)
-        check_int('in_channels', in_channels, 1)
+        check_number('widen_factor', widen_factor, 0, MAX_WIDTH, open_low=True)
+        check_int('in_channels', in_channels, 1, MAX_CHANNELS)
         check_cfg('attention', attention, optional=True)
         check_int('frozen_stages', frozen_stages, -1, LAST_INDEX)
         check_cfg('conv_cfg', conv_cfg, optional=True)
@@ -192,7 +233,8 @@ class AttentionMobileNetV2(BaseModule):
 
         layers: Cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         channels = make_divisible(STEM_CHANNELS * widen_factor, 8)
-        self.conv1 = ConvModule(in_channels, channels, 3, stride=2, padding=1, **layers)
+        check_layers(channels, **layers)
+        self.conv1 = conv_module(in_channels, channels, 3, 2, **layers)
         self.layers = []  # names, as in mmpretrain
         layer_channels = []
         for i, row in enumerate(LAYERS[: max(self.out_indices) + 1]):
@@ -214,10 +256,10 @@ class AttentionMobileNetV2(BaseModule):
             layer_channels.append(out)
         if max(self.out_indices) == LAST_INDEX:
             out = int(LAST_CHANNELS * max(widen_factor, 1.0))
-            self.conv2 = ConvModule(channels, out, 1, **layers)
+            self.conv2 = conv_module(channels, out, **layers)
             self.layers.append('conv2')
             layer_channels.append(out)
-        self.out_channels = tuple(layer_channels[i] for i in self.out_indices)
+        self.out_channels = tuple(layer_channels[i] for i in sorted(self.out_indices))
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
