@@ -2,7 +2,8 @@
 
 ``reproduction.json`` beside this module holds the rows: config, published figures with
 their sources, the cost that was counted, and what this project measured. The page
-docs/reproduction.md is made from it and from nothing else. Costs and measured figures are
+docs/reproduction.md is made from it and from nothing else; MIM's metafiles take their
+figures from it (see ``metafiles.py``). Costs and measured figures are
 written into the file by functions of this module, not by hand.
 """
 
@@ -34,6 +35,8 @@ DECISIVE = (
     'optim_wrapper',
     'param_scheduler',
 )
+# Of a loader, what carries pictures and does not choose them; a door may fill it in.
+CARRYING = ('collate_fn', 'num_workers', 'persistent_workers', 'pin_memory')
 _MEGA = 1e6
 
 
@@ -80,6 +83,8 @@ class Row:
         if self.config is None or not self.gpus:
             return None
         command = f'bash tools/dist_train.sh configs/{self.config} {self.gpus}'
+        if self.gpus == 1:
+            command = f'python tools/train.py configs/{self.config}'
         if self.options:
             command += ' --cfg-options ' + ' '.join(option_words(self.options))
         return command
@@ -96,6 +101,7 @@ class Table:
         px: Side of the picture at which the papers count its networks.
         text: What to know before reading it.
         rows: The rows.
+        small: Whether it is of data that two CPU cores can train on, in no paper.
     """
 
     key: str
@@ -104,6 +110,7 @@ class Table:
     px: int
     text: str
     rows: tuple[Row, ...]
+    small: bool = False
 
 
 def option_words(options: dict[str, Any]) -> list[str]:
@@ -114,6 +121,11 @@ def option_words(options: dict[str, Any]) -> list[str]:
         else f'{key}={value}'
         for key, value in options.items()
     ]
+
+
+def sources() -> dict[str, str]:
+    """Read whose figures there are, by the words that stand for them."""
+    return json.loads(DATA.read_text(encoding='utf-8'))['sources']
 
 
 def tables() -> dict[str, Table]:
@@ -129,6 +141,7 @@ def _tables(text: str) -> dict[str, Table]:
         found[entry['key']] = Table(
             **{k: entry[k] for k in ('key', 'title', 'metric', 'px', 'text')},
             rows=tuple(rows),
+            small=entry.get('small', False),
         )
     return found
 
@@ -293,7 +306,7 @@ def record(row_id: str, work_dir: Path, configs: Path, logs: Path) -> float:
         raise UserError(f'{work_dir} must hold the config of one training')
     wanted, ran = row_config(row, configs), Config.fromfile(str(dumped[0]))
     for key in DECISIVE:
-        if wanted.get(key) != ran.get(key):
+        if _deciding(wanted, key) != _deciding(ran, key):
             raise UserError(
                 f'{work_dir} is no training of {row_id}: its {key} is not that of '
                 f'configs/{row.config} with the overrides of the row'
@@ -324,11 +337,18 @@ def record(row_id: str, work_dir: Path, configs: Path, logs: Path) -> float:
     return value
 
 
+def _deciding(cfg: Config, key: str) -> Any:
+    """What of a config's part decides the outcome of a training."""
+    value = cfg.get(key)
+    if key != 'train_dataloader' or value is None:
+        return value
+    return {name: item for name, item in value.items() if name not in CARRYING}
+
+
 def render() -> str:
     """Make the page docs/reproduction.md."""
-    data = json.loads(DATA.read_text(encoding='utf-8'))
     all_tables = tables()
-    rows = [row for one in all_tables.values() for row in one.rows]
+    rows = [row for one in all_tables.values() if not one.small for row in one.rows]
     measured = sum(row.measured is not None for row in rows)
     ours = sum(row.config is not None for row in rows)
     lines = [
@@ -341,8 +361,8 @@ def render() -> str:
         f'zoo; {ours} have a config here, and **{measured} have been trained in full by '
         "this project**. A figure in the column *published* is somebody else's, and the "
         'letters behind it say whose; the column *measured* holds what a log in this '
-        'repository shows, and is empty until there is one. What was trained here on '
-        'small data stands in [results.md](results.md).',
+        'repository shows, and is empty until there is one. The last tables are of small '
+        'data, which this project has trained on: [results.md](results.md) tells how.',
         '',
         'Costs are counted by `tools/analysis_tools/get_flops.py`: multiply-accumulates '
         'of convolutions and linear layers, which is what the papers call FLOPs. '
@@ -351,7 +371,7 @@ def render() -> str:
         'tested on.',
         '',
         'Sources: '
-        + '; '.join(f'*{key}*: {text}' for key, text in data['sources'].items())
+        + '; '.join(f'*{key}*: {text}' for key, text in sources().items())
         + '.',
         '',
         'The accuracies of tables 5 to 10 were not found in a source that could be '

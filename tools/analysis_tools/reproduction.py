@@ -1,7 +1,10 @@
 """Make docs/reproduction.md, the ledger of what is reproduced, from its data file.
 
+The files that MIM reads, model-index.yml and a metafile.yml in each folder of configs, are
+made with it: from the same data, the configs and the list of published weights.
+
 Examples:
-    python tools/analysis_tools/reproduction.py             # count new rows, make the page
+    python tools/analysis_tools/reproduction.py             # count new rows, make the files
     python tools/analysis_tools/reproduction.py --recount   # count all of them again
     python tools/analysis_tools/reproduction.py --record 9/clip-before work_dirs/clip
 """
@@ -10,6 +13,7 @@ import argparse
 from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.analysis.metafiles import write_metafiles
 from mmghost.analysis.reproduction import record, render, write_costs
 from mmghost.engine.errors import run_door
 
@@ -45,7 +49,8 @@ def main() -> None:
         print(f'{row}: {"counted" if changed else "as before"}', flush=True)
     page = docs / 'reproduction.md'
     page.write_text(render(), encoding='utf-8')
-    print(f'made {page.relative_to(ROOT)}')
+    made = [str(page.relative_to(ROOT)), *write_metafiles(configs)]
+    print('made', *made, sep='\n  ')
 
 
 if __name__ == '__main__':
