@@ -49,7 +49,15 @@ EXTRAS = {
     'datasets': ['supervision>=0.31,<0.32'],  # labels in VOC's and YOLO's form
     'eval': ['faster-coco-eval>=1.8,<2'],
     'visualization': ['grad-cam>=1.5.4'],
-    'tests': ['pytest', 'pytest-xdist', 'pytest-timeout', 'hypothesis', 'ruff'],
+    'notebook': ['nbclient>=0.10', 'ipykernel>=6.29'],  # demo/mmghost_tour.ipynb
+    'tests': [
+        'pytest',
+        'pytest-xdist',
+        'pytest-timeout',
+        'hypothesis',
+        'markdown-it-py',  # the pages' links and code blocks
+        'ruff',
+    ],
 }
 
 

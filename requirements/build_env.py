@@ -27,7 +27,7 @@ NEEDED_GB = 8  # the onedl stack takes 6.7 GB, most of it torch's CUDA libraries
 # Pythons that the pinned versions have wheels for, the first choice first.
 PYTHONS = {'onedl': ('3.11', '3.12', '3.10'), 'openmmlab': ('3.11', '3.10')}
 # Beside the one named like the stack.
-EXTRAS = 'datasets,deploy,eval,tests,visualization'
+EXTRAS = 'datasets,deploy,eval,notebook,tests,visualization'
 
 # What an environment must be able to do before it counts as built.
 CHECK_STACK = """

@@ -36,7 +36,7 @@ print(getattr(build_meta, sys.argv[2])(sys.argv[3]))
 """
 
 # Extras that the environments of both stacks have.
-EVERYWHERE = ('datasets', 'deploy', 'eval', 'tests', 'visualization')
+EVERYWHERE = ('datasets', 'deploy', 'eval', 'notebook', 'tests', 'visualization')
 
 
 def build(hook: str, source: Path, out: Path) -> Path:
