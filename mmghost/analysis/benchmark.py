@@ -76,11 +76,18 @@ SUITE = {
     'train': [
         Run(
             'Training step, 32 pictures of 224 px',
-            (REFERENCE, *PEERS),
+            (REFERENCE, OURS),
             tuple(MODES['train']),
             batch=32,
             mode='train',
-        )
+        ),
+        Run(
+            'Training step, 32 pictures of 224 px, beside other networks',
+            (REFERENCE, *PEERS),
+            PLAIN[:2],
+            batch=32,
+            mode='train',
+        ),
     ],
 }
 
@@ -264,6 +271,7 @@ take at the worst moment of a call, weights of inference not counted. The forms:
 - *channels-last*: network and picture with `.to(memory_format=torch.channels_last)`;
 - *deployed*: batch norms folded, in channels-last: ours with `switch_to_deploy()`,
   others convolution by convolution;
-- *compiled*: the deployed network with `torch.compile` and the compiler's `freezing`;
+- *compiled*: the deployed network with `torch.compile` and the compiler's `freezing`; in
+  training the network in channels-last with `torch.compile`;
 - *onnxruntime*, *openvino*: exported by tracing, ours from its deployed form, the others
   as they are (these runtimes fold batch norms themselves)."""

@@ -133,7 +133,6 @@ def _deployed(model: nn.Module, x: Tensor) -> Call:
 
 
 def _compiled(model: nn.Module, x: Tensor) -> Call:
-    import torch._dynamo.config
     import torch._inductor.config
 
     model = deployed(model).to(memory_format=CHANNELS_LAST)
@@ -144,11 +143,16 @@ def _compiled(model: nn.Module, x: Tensor) -> Call:
         with torch.no_grad():
             return whole(x)
 
-    # The limit counts the compilations of all networks of a class together.
-    limit = torch._dynamo.config.patch(cache_size_limit=64)
-    with limit, torch._inductor.config.patch(freezing=True):
+    with _many_compilations(), torch._inductor.config.patch(freezing=True):
         call()
     return call
+
+
+def _many_compilations() -> Any:
+    """Raise the limit, which counts the compilations of all networks of a class."""
+    import torch._dynamo.config
+
+    return torch._dynamo.config.patch(cache_size_limit=64)
 
 
 def export(model: nn.Module, x: Tensor) -> bytes:
@@ -206,14 +210,15 @@ INFERENCE = {
 # Forms of training. --------------------------------------------------------------------
 
 
-def _step(model: nn.Module, x: Tensor) -> Call:
+def _step(model: nn.Module, x: Tensor, compiled: bool = False) -> Call:
     model = copy.deepcopy(model).train()
+    network = torch.compile(model) if compiled else model
     labels = torch.arange(len(x)) % 1000
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
 
     def call() -> None:
         optimizer.zero_grad()
-        F.cross_entropy(model(x), labels).backward()
+        F.cross_entropy(network(x), labels).backward()
         optimizer.step()
 
     # Weights and momentum; gradients are made anew in each step.
@@ -226,7 +231,19 @@ def _step_channels_last(model: nn.Module, x: Tensor) -> Call:
     return _step(model, x.contiguous(memory_format=CHANNELS_LAST))
 
 
-TRAINING = {'eager': _step, 'channels-last': _step_channels_last}
+def _step_compiled(model: nn.Module, x: Tensor) -> Call:
+    model = copy.deepcopy(model).to(memory_format=CHANNELS_LAST)
+    call = _step(model, x.contiguous(memory_format=CHANNELS_LAST), compiled=True)
+    with _many_compilations():
+        call()
+    return call
+
+
+TRAINING = {
+    'eager': _step,
+    'channels-last': _step_channels_last,
+    'compiled': _step_compiled,
+}
 MODES = {'infer': INFERENCE, 'train': TRAINING}
 
 

@@ -55,17 +55,29 @@ def test_windows_of_unequal_size_are_left_to_up_sampling(gate_size):
     assert fused.gated_concat(*maps(gate_size)) is None
 
 
-def test_its_first_and_second_derivatives_are_right():
-    inputs = [x.requires_grad_() for x in maps()]
-    assert torch.autograd.gradcheck(fused.gated_concat, inputs)
-    assert torch.autograd.gradgradcheck(fused.gated_concat, inputs)
+@pytest.mark.parametrize('operator', ['gated_concat', 'concat_add'])
+def test_first_and_second_derivatives_are_right(operator):
+    gate_size = (2, 3) if operator == 'gated_concat' else (4, 6)
+    inputs = [x.requires_grad_() for x in maps(gate_size)]
+    function = getattr(fused, operator)
+    assert torch.autograd.gradcheck(function, inputs)
+    assert torch.autograd.gradgradcheck(function, inputs)
+
+
+def test_gradients_of_the_halves_are_whole_maps_of_their_own():
+    intrinsic, ghost, shortcut = (x.requires_grad_() for x in maps((4, 6)))
+    fused.concat_add(intrinsic, ghost, shortcut).square().sum().backward()
+    assert intrinsic.grad.is_contiguous(memory_format=CHANNELS_LAST)
+    assert ghost.grad.is_contiguous(memory_format=CHANNELS_LAST)
 
 
 @ORDERS
-def test_adding_halves_is_adding_the_concatenation(order):
+@pytest.mark.parametrize('grad', [True, False])
+def test_adding_halves_is_adding_the_concatenation(order, grad):
     intrinsic, ghost, shortcut = maps((4, 6), order)
     expected = torch.cat((intrinsic, ghost), dim=1) + shortcut
-    out = fused.concat_add(intrinsic, ghost, shortcut)
+    with torch.set_grad_enabled(grad):
+        out = fused.concat_add(intrinsic, ghost, shortcut)
     assert torch.equal(out, expected)
     assert out.is_contiguous(memory_format=order)
     mixed = fused.concat_add(intrinsic.float(), ghost.float(), shortcut)
@@ -79,7 +91,8 @@ def test_a_network_computes_the_same_with_and_without_them(monkeypatch, size, or
     model = randomise(GhostNetV2(0.25, out_indices=range(6))).eval()
     x = picture(2, 3, *size).contiguous(memory_format=order)
     ours = model(x)
-    monkeypatch.setattr('mmghost.models.ghost_module.runs_eagerly', lambda x: False)
+    for name in ('ghost_module', 'ghostnet'):
+        monkeypatch.setattr(f'mmghost.models.{name}.runs_eagerly', lambda x: False)
     reference = model(x)
     for a, b in zip(ours, reference, strict=True):
         # The same sums in the same order: only the placing of the results differs.

@@ -43,9 +43,10 @@ def outputs(model, x):
 def by_modules(monkeypatch, model, x):
     """Run a network as its modules stand."""
     with monkeypatch.context() as patch:
-        for module in ('ghostnet', 'ghost_module', 'fused_conv'):
-            name = 'steps' if module == 'ghostnet' else 'runs_eagerly'
-            patch.setattr(f'mmghost.models.{module}.{name}', lambda x: False)
+        for name in ('steps', 'runs_eagerly'):
+            patch.setattr(f'mmghost.models.ghostnet.{name}', lambda x: False)
+        for module in ('ghost_module', 'fused_conv'):
+            patch.setattr(f'mmghost.models.{module}.runs_eagerly', lambda x: False)
         return outputs(model, x)
 
 
