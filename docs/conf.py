@@ -26,7 +26,7 @@ html_theme = 'furo'
 html_title = f'mmghost {release}'
 html_theme_options = {'navigation_with_keys': True}
 exclude_patterns = ['logs']
-suppress_warnings = ['autoapi.python_import_resolution']
+suppress_warnings = ['autoapi.python_import_resolution', 'toc.empty_glob']
 
 # The anchors of headings are GitHub's, so that links work in both places.
 myst_heading_anchors = 4
