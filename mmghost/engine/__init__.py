@@ -9,9 +9,12 @@ from .optim_wrappers import AutoAmpOptimWrapper, MergedGroupsConstructor
 from .optimizers import RMSpropTF
 from .preflight_hook import PreflightHook
 from .schedules import NoisyStepLR, NoisyStepMomentum
+from .sync_bn import CPUSyncBN, CPUSyncDataParallel
 
 __all__ = [
     'AutoAmpOptimWrapper',
+    'CPUSyncBN',
+    'CPUSyncDataParallel',
     'ChannelsLastHook',
     'ExactResumeHook',
     'FiniteHook',

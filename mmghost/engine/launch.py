@@ -25,6 +25,7 @@ from mmengine.runner import Runner
 
 from .checkpoints import check_file, last_whole
 from .errors import UserError, explain, explain_fault, near_config, walk
+from .options import check_kinds
 from .preflight import preflight, raise_if_fatal
 from .preflight_hook import PreflightHook
 from .toolbox import toolbox_of, type_name
@@ -66,6 +67,7 @@ def load_config(
             cfg.merge_from_dict(cfg_options)
         except (KeyError, TypeError, AssertionError, IndexError) as error:
             raise UserError(f'--cfg-options do not fit {path}: {error}') from None
+    check_kinds(cfg)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
@@ -144,13 +146,13 @@ def set_distributed(cfg: Config, launcher: str) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
     cfg.model_wrapper_cfg.setdefault('device_ids', None)  # mmengine would name a GPU
-    without_sync_bn(cfg)
+    set_sync_bn(cfg)
 
 
-def without_sync_bn(cfg: Config) -> None:
-    """Put BN where a config asks for SyncBN, which torch has for GPUs only.
+def set_sync_bn(cfg: Config) -> None:
+    """Have SyncBN without GPUs where a config asks for it, layer by layer or for all.
 
-    mmengine does so itself where there is a single process.
+    A single process needs none: mmengine itself puts BN there.
     """
     layers = [
         node
@@ -158,10 +160,13 @@ def without_sync_bn(cfg: Config) -> None:
         if isinstance(node, dict) and type_name(node.get('type')) == 'SyncBN'
     ]
     for layer in layers:
-        layer['type'] = 'BN'
-    if layers or cfg.get('sync_bn'):
+        layer['type'] = 'CPUSyncBN'
+    if cfg.get('sync_bn'):
         cfg.sync_bn = None
-        print_log('no GPU: BN instead of SyncBN, each process by itself', 'current')
+        cfg.model_wrapper_cfg.type = 'CPUSyncDataParallel'
+    elif not layers:
+        return
+    print_log("no GPU: mmghost's SyncBN instead of torch's, which needs one", 'current')
 
 
 def connect(cfg: Config) -> None:
