@@ -12,11 +12,10 @@ Examples:
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.demo import run_demo
 from mmghost.engine.errors import run_door
+from mmghost.engine.options import CfgOptions
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config',
     )

@@ -7,11 +7,10 @@ Examples:
 
 import argparse
 
-from mmengine.config import DictAction
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
+from mmghost.engine.options import CfgOptions
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
 
 
@@ -38,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config',
     )

@@ -13,12 +13,11 @@ Examples:
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.confusion import add_confusion
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config, prepare_test, run_test
+from mmghost.engine.options import CfgOptions
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,7 +76,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config, e.g. test_dataloader.batch_size=8',
     )

@@ -12,11 +12,10 @@ Examples:
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config, prepare_train, run_train
+from mmghost.engine.options import CfgOptions
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config, e.g. train_cfg.max_epochs=3 '
         'model.backbone.init_cfg=None "img_scale=[(320,320),(416,416)]"',

@@ -20,6 +20,41 @@ from mmengine.registry import Registry
 # A full disk, a quota, a limit on the size of files.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# What gloo and NCCL say where a process that they wait for is gone.
+_PROCESS_LOST = (
+    'gloo.*(connection (closed|reset)|timed out|broken pipe)|'
+    'nccl.*(remote process (exited|has)|timed? ?out|connection (closed|reset))'
+)
+
+# Methods of mmengine's runner that read one part of a config -> that part.
+_READERS = {
+    'setup_env': 'env_cfg',
+    'set_randomness': 'randomness',
+    'build_logger': 'log_level',
+    'build_visualizer': 'visualizer',
+    'build_log_processor': 'log_processor',
+    'build_model': 'model',
+    'wrap_model': 'model_wrapper_cfg',
+    'build_train_loop': 'train_cfg',
+    'build_val_loop': 'val_cfg',
+    'build_test_loop': 'test_cfg',
+    'build_optim_wrapper': 'optim_wrapper',
+    'build_param_scheduler': 'param_scheduler',
+    '_check_scheduler_cfg': 'param_scheduler',
+    'build_evaluator': 'val_evaluator or test_evaluator',
+    'register_default_hooks': 'default_hooks',
+    'register_custom_hooks': 'custom_hooks',
+    'scale_lr': 'auto_scale_lr',
+    '_init_model_weights': 'init_cfg of the model',
+    '__init__': 'the config',  # hands all parts on
+    'train': 'the config',
+}
+_BEFORE = (
+    'before_run',
+    'before_train',
+    'before_test',
+)  # when hooks read their settings
+
 
 class UserError(Exception):
     """Something that the person at the terminal can mend: the tools print it and stop."""
@@ -85,12 +120,12 @@ def explain(error: BaseException, cfg: Config | None = None) -> str | None:
         return str(error)
     if isinstance(error, urllib.error.URLError | ConnectionError | TimeoutError):
         return _explain_network(error, cfg)
-    frame = _building_frame(error)
+    frame, part = _what_was_read(error, cfg)
     if frame is not None:
         return _explain_build(error, frame, cfg)
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return str(error)
-    return None
+    return f'{part}: {type(error).__name__}: {_message(error)}' if part else None
 
 
 def explain_fault(error: BaseException, work_dir: str) -> str | None:
@@ -117,6 +152,11 @@ def explain_fault(error: BaseException, work_dir: str) -> str | None:
             f'{text.splitlines()[0].strip()} Mostly for want of memory: set a smaller '
             f'train_dataloader.num_workers or batch_size; {resume}'
         )
+    if re.search(_PROCESS_LOST, text, re.IGNORECASE | re.DOTALL):
+        return (
+            'another process of this training has ended, or no longer answers: its own '
+            f'output says why, and none means killed, mostly for want of memory; {resume}'
+        )
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return (
             f'{text.splitlines()[0]} Set a smaller train_dataloader.batch_size, --amp or '
@@ -130,14 +170,37 @@ def _frames(error: BaseException) -> Iterator[FrameType]:
         yield frame
 
 
-def _building_frame(error: BaseException) -> FrameType | None:
-    """The innermost mmengine frame that was building something from a dict."""
-    frames = [
-        frame
-        for frame in _frames(error)
-        if frame.f_code.co_name == 'build_from_cfg' and 'cfg' in frame.f_locals
-    ]
-    return frames[-1] if frames else None
+def _what_was_read(
+    error: BaseException, cfg: Config | None
+) -> tuple[FrameType | None, str | None]:
+    """Tell what was being built, or else which part of the config was being read.
+
+    Returns:
+        The innermost mmengine frame that was building something from a dict, or the part
+        that mmengine's runner was reading within that.
+    """
+    building, part = None, None
+    for frame in _frames(error):
+        if frame.f_code.co_name == 'build_from_cfg' and 'cfg' in frame.f_locals:
+            building, part = frame, None
+        elif frame.f_globals.get('__name__') == 'mmengine.runner.runner':
+            found = _part_read_in(frame, cfg)
+            if found is not None:
+                building, part = None, found
+    return building, part
+
+
+def _part_read_in(frame: FrameType, cfg: Config | None) -> str | None:
+    """Name the part of the config that a method of mmengine's runner reads."""
+    name = frame.f_code.co_name
+    if name == 'build_dataloader':
+        wanted = frame.f_locals.get('dataloader')
+        loaders = [f'{kind}_dataloader' for kind in ('train', 'val', 'test')]
+        found = [key for key in loaders if cfg is not None and cfg.get(key) == wanted]
+        return found[0] if found else 'a dataloader'
+    if name == 'call_hook' and frame.f_locals.get('fn_name') in _BEFORE:
+        return type(frame.f_locals.get('hook')).__name__
+    return _READERS.get(name)
 
 
 def _explain_build(error: BaseException, frame: FrameType, cfg: Config | None) -> str:

@@ -96,7 +96,6 @@ class PreflightHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Move the checkpoints of an earlier training aside where that is wanted."""
-        self.started = True
         if self.keep_earlier and not runner._resume and is_main_process():
             folder = set_aside(Path(runner.work_dir))
             if folder is not None:
@@ -104,3 +103,7 @@ class PreflightHook(Hook):
                     f'{runner.work_dir} had checkpoints of an earlier training: they '
                     f'are in {folder} now (--resume would have gone on from them)'
                 )
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Note that all was built, and that training has begun."""
+        self.started = True

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from mmengine.utils import ManagerMixin
 
 from mmghost.datasets.shapes import make_shapes
+
+from .toys import forget_runners
 
 
 @pytest.fixture(scope='session')
@@ -27,7 +28,4 @@ def own_shapes(shapes: Path, tmp_path: Path) -> Path:
 def no_trace_of_other_runners():
     """Forget loggers, visualizers and default scopes that runners leave behind."""
     yield
-    managers = [ManagerMixin]
-    for cls in managers:
-        managers += cls.__subclasses__()
-        cls._instance_dict.clear()
+    forget_runners()

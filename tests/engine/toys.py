@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.utils import ManagerMixin
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = (
@@ -167,3 +169,14 @@ def write_config(folder: Path, task: str, data: Path, more: str = '') -> str:
     )
     Config.fromfile(path)  # a fault in a toy shows here
     return str(path)
+
+
+def forget_runners() -> None:
+    """Forget loggers, visualizers and default scopes that runners leave behind."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            handler.close()
+    managers = [ManagerMixin]
+    for cls in managers:
+        managers += cls.__subclasses__()
+        cls._instance_dict.clear()

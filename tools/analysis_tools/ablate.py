@@ -15,13 +15,12 @@ Examples:
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.ablation import markdown, measure, plan, sweep
 from mmghost.analysis.reproduction import table, tables
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
+from mmghost.engine.options import CfgOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
@@ -68,7 +67,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         default={},
         metavar='KEY=VALUE',
         help='override settings of the proxy',

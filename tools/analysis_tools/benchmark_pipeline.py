@@ -11,12 +11,12 @@ import argparse
 import math
 
 import torch
-from mmengine.config import DictAction
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.pipelines import time_loader, time_steps, time_training
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
+from mmghost.engine.options import CfgOptions
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config',
     )

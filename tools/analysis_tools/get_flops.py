@@ -13,12 +13,11 @@ Examples:
 import argparse
 import json
 
-from mmengine.config import DictAction
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.config_costs import ConfigCost, config_cost
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
+from mmghost.engine.options import CfgOptions
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config',
     )

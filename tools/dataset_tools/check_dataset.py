@@ -5,12 +5,12 @@ import math
 import sys
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.errors import UserError, run_door
 from mmghost.engine.launch import load_config
+from mmghost.engine.options import CfgOptions
 from mmghost.engine.preflight import preflight
 
 EXAMPLES = """
@@ -46,7 +46,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config',
     )

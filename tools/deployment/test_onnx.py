@@ -11,13 +11,12 @@ import argparse
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.evaluation import evaluate
 from mmghost.deploy.runtime import BACKENDS
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
+from mmghost.engine.options import CfgOptions
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config',
     )

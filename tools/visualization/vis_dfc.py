@@ -16,7 +16,6 @@ Examples:
 import argparse
 
 import mmcv
-from mmengine.config import DictAction
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.attention_maps import read_picture, stage_maps, to_input
@@ -24,6 +23,7 @@ from mmghost.analysis.attention_pictures import draw_attention
 from mmghost.analysis.grad_cam import grad_cam, stages_that_heads_see
 from mmghost.engine.errors import UserError, near, run_door
 from mmghost.engine.launch import load_config
+from mmghost.engine.options import CfgOptions
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
 
 
@@ -63,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override settings of the config',
     )
