@@ -144,6 +144,18 @@ def test_every_measured_figure_is_in_the_log_that_it_names():
         assert round(values[-1] * scale, 3) == row.measured['value']
 
 
+def test_the_page_of_results_shows_the_figures_of_the_ledger():
+    page = (ROOT / 'docs' / 'results.md').read_text(encoding='utf-8')
+    measured = [row for row in ROWS if row.measured and row.table.startswith('small')]
+    assert measured
+    for row in measured:
+        value = row.measured['value']
+        ap = (
+            'mAP' in row.measured['metric']
+        )  # there in %, here as COCO's tools print it
+        assert (f'{value / 100:.3f}' if ap else f'{value:.2f}') in page, row.id
+
+
 @pytest.fixture
 def training(tmp_path, monkeypatch):
     """A finished training of 9/clip-before, and a copy of the data file to enter it in."""
