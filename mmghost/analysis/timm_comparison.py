@@ -144,9 +144,8 @@ def trained(model: nn.Module, seed: int = 0) -> nn.Module:
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.ndim > 1:
-                fan_in = parameter[0].numel()
-                parameter.copy_(noise(parameter) * (2 / fan_in) ** 0.5)
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else 200
+            parameter.copy_(noise(parameter) * (2 / fan_in) ** 0.5)
         for norm in norms:
             norm.weight.copy_(1 + 0.3 * noise(norm.weight))
             norm.bias.copy_(0.3 * noise(norm.bias))
@@ -469,7 +468,8 @@ def _conversion_table(ours: Side, theirs: Side) -> Table:
 
 
 def _error_words(error: float) -> str:
-    return 'the same' if error < SAME else f'differ by {error:.0%}'
+    # In tens of per cent: how much a fault changes depends on the numbers drawn.
+    return 'the same' if error < SAME else f'differ by some {round(error, 1):.0%}'
 
 
 def _attempt_table(ours: Side, theirs: Side) -> Table:
