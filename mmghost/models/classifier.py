@@ -4,11 +4,13 @@ In mmpretrain's configs the classifier is a backbone, a neck and a head; this on
 single module whose state dict is, key by key, that of the authors' release and of timm.
 """
 
+import torch
 import torch.nn as nn
 from torch import Tensor
 
 from .ghostnet import RELEASE_DFC, GhostNet
 from .layers import Cfg, check_int, check_number
+from .stepping import run
 
 # Not scaled by the width (FACTS of the release's code).
 HEAD_CHANNELS = 1280
@@ -54,6 +56,13 @@ class GhostNetClassifier(GhostNet):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures (N, 3, H, W) to logits (N, num_classes)."""
-        x = self.global_pool(self.forward_trunk(x)[0])
-        x = self.act2(self.conv_head(x)).flatten(1)
-        return self.classifier(self.dropout(x))
+        x = self.forward_trunk(x)[0]
+        if not torch.jit.is_scripting() and self._steps(x):
+            x = self._pooled(x)
+        else:
+            x = self.act2(self.conv_head(self.global_pool(x)))
+        return self.classifier(self.dropout(x.flatten(1)))
+
+    @torch.jit.unused
+    def _pooled(self, x: Tensor) -> Tensor:
+        return run(x, self.global_pool, self.conv_head, self.act2)
