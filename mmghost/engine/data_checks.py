@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+from mmengine.fileio import list_from_file
 
 from .checkpoints import examples
 from .errors import near
@@ -53,7 +54,10 @@ class Problem:
 
 
 def check_dataset(
-    dataset: BaseDataset, path: str, annotations: dict[str, Any] | None = None
+    dataset: BaseDataset,
+    path: str,
+    annotations: dict[str, Any] | None = None,
+    masks: bool = False,
 ) -> tuple[list[Problem], list[str]]:
     """Check one data set's folders and annotations.
 
@@ -61,6 +65,7 @@ def check_dataset(
         dataset: The data set, built with ``lazy_init=True``.
         path: Its place in the config, such as ``train_dataloader.dataset``.
         annotations: Parsed annotation files by path; what is parsed here is added.
+        masks: Whether its pipeline reads the objects' masks.
 
     Returns:
         The problems, and the pictures (and label maps) that it names.
@@ -74,7 +79,7 @@ def check_dataset(
         return [problem], []
     names = {cls.__name__ for cls in type(dataset).__mro__}
     if 'CocoDataset' in names:
-        return _check_coco_dataset(dataset, path, annotations)
+        return _check_coco_dataset(dataset, path, annotations, masks)
     if 'BaseSegDataset' in names:
         return _check_segmentation_dataset(dataset, path)
     if 'CustomDataset' in names:
@@ -251,6 +256,8 @@ def check_coco(
             continue
         if not _is_number(entry['area']):
             fault('annotations whose area is no number', label)
+        if test and entry['iscrowd'] not in (0, 1):
+            fault('annotations whose iscrowd is neither 0 nor 1', label)
         if masks and not entry.get('segmentation'):
             fault('annotations without a segmentation, which masks need', label)
         elif masks and not _is_segmentation(entry['segmentation']):
@@ -351,7 +358,7 @@ def _is_segmentation(value: Any) -> bool:
 
 
 def _check_coco_dataset(
-    dataset: Any, path: str, annotations: dict[str, Any]
+    dataset: Any, path: str, annotations: dict[str, Any], masks: bool
 ) -> tuple[list[Problem], list[str]]:
     ann_file = dataset.ann_file
     problems = load_coco(ann_file, f'{path}.ann_file', annotations)
@@ -359,7 +366,7 @@ def _check_coco_dataset(
         return problems, []
     content = annotations[ann_file]
     classes = dataset.metainfo.get('classes')
-    problems = check_coco(content, ann_file, classes, test=dataset.test_mode)
+    problems = check_coco(content, ann_file, classes, masks, dataset.test_mode)
     folder = dataset.data_prefix.get('img', '')
     pictures = [
         os.path.join(folder, image['file_name'])
@@ -375,6 +382,10 @@ def _check_segmentation_dataset(
     ann_file = dataset.ann_file
     if ann_file and not os.path.exists(ann_file):
         return [missing_file(ann_file, f'{path}.ann_file')], []
+    if ann_file and os.path.isfile(ann_file):
+        problem = _check_lines(ann_file)
+        if problem:
+            return [problem], []
     pictures, maps = segmentation_files(dataset)
     if not pictures:
         folder = dataset.data_prefix.get('img_path') or ''
@@ -382,6 +393,21 @@ def _check_segmentation_dataset(
             Problem(folder, f'holds no picture that ends in {dataset.img_suffix}')
         ], []
     return [], pictures + maps
+
+
+def _check_lines(ann_file: str) -> Problem | None:
+    """Check a list of pictures, one a line, as far as the lines themselves go."""
+    try:
+        lines = list_from_file(ann_file)
+    except UnicodeDecodeError as error:
+        return Problem(ann_file, f'is no text in UTF-8: {error}', 'save it as UTF-8')
+    if not lines:
+        return Problem(ann_file, 'is empty', 'it names one picture a line')
+    empty = [f'line {i}' for i, line in enumerate(lines, 1) if not line.strip()]
+    if empty:
+        what = f'has {len(empty)} lines that name no picture: {examples(empty)}'
+        return Problem(ann_file, what, 'take them out')
+    return None
 
 
 def segmentation_files(dataset: Any) -> tuple[list[str], list[str]]:
@@ -397,8 +423,7 @@ def segmentation_files(dataset: Any) -> tuple[list[str], list[str]]:
     maps = dataset.data_prefix.get('seg_map_path')
     suffix = dataset.img_suffix
     if dataset.ann_file and os.path.isfile(dataset.ann_file):
-        with open(dataset.ann_file, encoding='utf-8') as file:
-            stems = [line.strip() for line in file if line.strip()]
+        stems = [line.strip() for line in list_from_file(dataset.ann_file)]
         pictures = [os.path.join(folder, stem + suffix) for stem in stems]
     else:
         pictures = list_pictures(folder, suffix.lower())
@@ -472,19 +497,19 @@ def _check_label_list(
     ann_file: str, folder: str, classes: Sequence[str] | None, with_label: bool
 ) -> tuple[list[Problem], list[str]]:
     """Check mmpretrain's list of ``picture label`` lines."""
+    problem = _check_lines(ann_file)
+    if problem:
+        return [problem], []
     bad, pictures = [], []
-    with open(ann_file, encoding='utf-8') as file:
-        for number, line in enumerate(file, 1):
-            name, _, label = line.strip().rpartition(' ')
-            if not with_label:
-                name, label = line.strip(), '0'
-            is_label = label.isdigit() and (
-                classes is None or int(label) < len(classes)
-            )
-            if not (name and is_label):
-                bad.append(f'line {number} ({line.strip()[:60]!r})')
-            else:
-                pictures.append(os.path.join(folder, name))
+    for number, line in enumerate(list_from_file(ann_file), 1):
+        name, _, label = line.strip().rpartition(' ')
+        if not with_label:
+            name, label = line, '0'
+        is_label = label.isdecimal() and (classes is None or int(label) < len(classes))
+        if not (name and is_label):
+            bad.append(f'line {number} ({line.strip()[:60]!r})')
+        else:
+            pictures.append(os.path.join(folder, name))
     problems = []
     if bad:
         limit = f' below {len(classes)}' if classes is not None else ''
@@ -495,8 +520,6 @@ def _check_label_list(
                 f'{examples(bad)}',
             )
         )
-    if not pictures and not bad:
-        problems.append(Problem(ann_file, 'is empty'))
     return problems, pictures
 
 

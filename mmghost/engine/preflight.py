@@ -8,6 +8,7 @@ so under the toolboxes' own tools.
 import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -76,11 +77,15 @@ def preflight(
     """
     problems = check_keys(cfg)
     if 'train' in loaders:
-        problems += check_weights(cfg) + check_heads(cfg)
+        problems += check_weights(cfg)
+        # Settings of the wrong kind are told where the model is built.
+        with suppress(TypeError, ValueError, AttributeError):
+            problems += check_heads(cfg)
     annotations: dict[str, Any] = {}
     for loader in loaders:
+        masks = reads_masks(cfg, f'{loader}_dataloader')
         for path, dataset in build_datasets(cfg, f'{loader}_dataloader'):
-            found, pictures = check_dataset(dataset, path, annotations)
+            found, pictures = check_dataset(dataset, path, annotations, masks)
             problems += found
             if not found:
                 problems += check_count(dataset, path, pictures)
@@ -208,7 +213,8 @@ def check_weights(cfg: Config) -> list[Problem]:
     started = cfg.get('load_from') or cfg.get('resume')
     if isinstance(backbone, dict) and 'init_cfg' in backbone and not started:
         frozen = backbone.get('frozen_stages', -1)
-        if not backbone['init_cfg'] and (frozen > -1 or backbone.get('norm_eval')):
+        is_frozen = isinstance(frozen, int) and frozen > -1
+        if not backbone['init_cfg'] and (is_frozen or backbone.get('norm_eval')):
             problems.append(
                 Problem(
                     'model.backbone',
@@ -261,6 +267,14 @@ def build_datasets(cfg: Config, loader: str) -> list[tuple[str, BaseDataset]]:
                 words = words if path in words else f'{path}: {words}'
                 raise UserError(words) from error
     return built
+
+
+def reads_masks(cfg: Config, loader: str) -> bool:
+    """Tell whether a loader's pipeline reads the objects' masks."""
+    return any(
+        isinstance(node, dict) and node.get('with_mask') is True
+        for _, node in walk(cfg.get(loader))
+    )
 
 
 def _leaves(node: Any, path: str) -> list[tuple[str, dict]]:

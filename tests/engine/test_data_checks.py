@@ -170,6 +170,8 @@ def test_masks_need_a_segmentation_and_evaluation_needs_iscrowd():
     assert masks.what.startswith('2 annotations without a segmentation')
     (crowd,) = check_coco(changed('annotations.0.iscrowd', None), 'a.json', test=True)
     assert 'without iscrowd' in crowd.what
+    (crowd,) = check_coco(changed('annotations.0.iscrowd', 'no'), 'a.json', test=True)
+    assert 'iscrowd is neither 0 nor 1' in crowd.what
 
 
 @pytest.mark.parametrize('box', [[200, 10, 20, 20], [-30, 0, 20, 20], [5, 5, 0, 9]])
@@ -194,6 +196,20 @@ def test_unknown_classes_of_a_config_stop_it(tmp_path, shapes):
     found = problems(tmp_path, 'detection', shapes, ('train',), more)
     assert 'has no category moon' in found[0]
     assert 'num_classes: is 8, the data set has 2 classes' in found[1]
+
+
+def test_boxes_without_masks_are_told_where_the_pipeline_reads_masks(tmp_path, shapes):
+    more = "pipeline[1]['with_mask'] = True"
+    assert problems(tmp_path, 'detection', shapes, ('train',), more) == []
+    path = shapes / COCO
+    content = json.loads(path.read_text())
+    for entry in content['annotations']:
+        del entry['segmentation']
+    other = tmp_path / 'boxes.json'
+    other.write_text(json.dumps(content))
+    more += f"\ntrain_dataset['ann_file'] = {str(other)!r}"
+    (found,) = problems(tmp_path, 'detection', shapes, ('train',), more)
+    assert 'annotations without a segmentation, which masks need' in found
 
 
 def test_class_folders_are_counted_against_the_classes(tmp_path, own_shapes):
@@ -230,6 +246,27 @@ def test_a_list_of_labels_is_checked_line_by_line(tmp_path, own_shapes):
         f'2 lines are not `picture label` with a label below 8: line {len(lines) + 1}'
         in found
     )
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'', 'is empty'),
+        ('Käfig\n'.encode('latin-1'), 'is no text in UTF-8'),
+        (b'a\n\nb\n \n', 'has 2 lines that name no picture: line 2, line 4'),
+    ],
+)
+@pytest.mark.parametrize(
+    ('task', 'folder'), [('segmentation', ADE), ('classification', 'imagenet')]
+)
+def test_a_list_of_pictures_that_is_no_list_is_told(
+    tmp_path, own_shapes, task, folder, content, words
+):
+    path = own_shapes / folder / 'list.txt'
+    path.write_bytes(content)
+    more = f"train_dataset['ann_file'] = {str(path)!r}"
+    (found,) = problems(tmp_path, task, own_shapes, ('train',), more)
+    assert found.startswith(f'{path}: {words}')
 
 
 def test_a_wrong_suffix_leaves_no_pictures(tmp_path, shapes):
