@@ -1,12 +1,16 @@
 """Two processes on the CPU do what one does with the bigger batch."""
 
+import functools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch import nn
 
 from mmghost.engine.launch import (
     load_config,
@@ -15,6 +19,8 @@ from mmghost.engine.launch import (
     run_test,
     run_train,
 )
+from mmghost.engine.sync_bn import CPUSyncBN, synchronise
+from tests.helpers import picture
 
 from .toys import ROOT, write_config
 
@@ -57,6 +63,20 @@ def two_processes(script: str, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+def assert_same_metrics(path: str, one: Path, two: Path) -> None:
+    """Evaluate two checkpoints, one in this process and one in two: metrics are equal."""
+    metrics = run_test(prepare_test(load_config(path), str(one)))
+    printed = two_processes('dist_test.sh', path, str(two), '2')
+    compared = 0
+    for name, value in metrics.items():
+        shown = re.findall(rf'(?<!\S){re.escape(name)}: +(-?[\d.]+)', printed)
+        if 'time' in name or not shown:
+            continue
+        assert float(shown[-1]) == pytest.approx(value, abs=5e-3)  # printed rounded
+        compared += 1
+    assert compared
+
+
 @pytest.mark.parametrize('task', TASKS)
 def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
     tmp_path, shapes, task, monkeypatch
@@ -77,15 +97,66 @@ def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
         torch.testing.assert_close(second[name], value, rtol=1e-4, atol=2e-6)
     assert max(float((first[n] - start[n]).abs().max()) for n in first) > 1e-3
 
-    cfg = prepare_test(load_config(path), str(one / 'iter_4.pth'))
-    for name, value in run_test(cfg).items():
-        if 'time' not in name:
-            metric, expected = name, value
-            break
-    printed = two_processes('dist_test.sh', path, str(two / 'iter_4.pth'), '2')
-    (line,) = [line for line in printed.splitlines() if f'{metric}: ' in line]
-    shown = float(line.split(f'{metric}: ')[1].split()[0])
-    assert shown == pytest.approx(expected, abs=5e-3)  # it is printed rounded
+    assert_same_metrics(path, one / 'iter_4.pth', two / 'iter_4.pth')
+
+
+# All that makes two processes differ from one, unless it is done right: BN over what
+# each process has, frozen stages, steps over two batches with one left over, a last
+# batch that is not full, pictures that do not divide by the processes.
+TOGETHER = """
+model['backbone'].update(frozen_stages=2, norm_cfg=dict(type={norm!r}))
+sync_bn = {sync_bn!r}
+train_dataloader.update(
+    batch_size=3, sampler=dict(type='DefaultSampler', shuffle=False))
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3)
+optim_wrapper.update(accumulative_counts=2)
+val_dataset['indices'] = 7
+val_dataloader['batch_size'] = 2
+default_hooks.update(checkpoint=dict(by_epoch=True, interval=1, save_best=None))
+log_processor = dict(by_epoch=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('task', 'norm', 'sync_bn'),
+    [
+        ('classification', 'SyncBN', None),
+        ('segmentation', 'BN', 'torch'),
+        ('detection', 'SyncBN', None),
+    ],
+)
+def test_sync_bn_frozen_stages_accumulation_and_uneven_batches_are_as_in_one_process(
+    tmp_path, shapes, task, norm, sync_bn, monkeypatch
+):
+    monkeypatch.setattr('mmghost.engine.launch.get_device', lambda: 'cpu')
+    more = TOGETHER.format(norm=norm, sync_bn=sync_bn)
+    more += ATSS if task == 'detection' else ''
+    path = write_config(tmp_path, task, shapes, more)
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    cfg = load_config(path, {'train_dataloader.batch_size': 6}, str(one))
+    run_train(prepare_train(cfg))
+    printed = two_processes('dist_train.sh', path, '2', '--work-dir', str(two))
+    assert "mmghost's SyncBN instead of torch's" in printed
+
+    first, second, start = (
+        torch.load(file, weights_only=False)['state_dict']
+        for file in (one / 'epoch_3.pth', two / 'epoch_3.pth', one / 'epoch_1.pth')
+    )
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        # Sums in another order, in 32 bit, through batch norm and five steps.
+        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5, msg=name)
+    frozen = [
+        n for n in first if re.match(r'backbone\.(conv_stem|bn1|blocks\.[012]\.)', n)
+    ]
+    assert len(frozen) > 20
+    for name in frozen:  # running statistics too
+        assert torch.equal(first[name], start[name]), name
+        assert torch.equal(second[name], start[name]), name
+    moved = [n for n in first if 'running_var' in n and n not in frozen]
+    assert any(not torch.equal(first[n], start[n]) for n in moved)
+    assert_same_metrics(path, one / 'epoch_3.pth', two / 'epoch_3.pth')
 
 
 def test_a_launcher_that_starts_nothing_on_a_cpu_is_refused(
@@ -97,3 +168,64 @@ def test_a_launcher_that_starts_nothing_on_a_cpu_is_refused(
     cfg = load_config(write_config(tmp_path, 'classification', shapes))
     with pytest.raises(UserError, match=r'--launcher slurm needs GPUs.*dist_train\.sh'):
         prepare_train(cfg, launcher='slurm')
+
+
+def synced_in_a_group(rank: int, folder: str, world: int) -> None:
+    """Normalise a share of pictures in one of several processes; keep the results."""
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world
+    )
+    layer, x = layer_and_pictures()
+    layer = synchronise(layer)
+    share = x[:2] if rank == 0 else x[2:]  # of different sizes
+    share.requires_grad_()
+    out = layer(share)
+    (out * share.detach().cos()).sum().backward()
+    found = {
+        'out': out.detach(),
+        'x.grad': share.grad,
+        'weight.grad': layer.weight.grad,
+        'bias.grad': layer.bias.grad,
+        **layer.state_dict(),
+    }
+    torch.save(found, f'{folder}/{rank}.pth')
+    dist.destroy_process_group()
+
+
+def layer_and_pictures() -> tuple[nn.BatchNorm2d, torch.Tensor]:
+    layer = nn.BatchNorm2d(4, momentum=0.3).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, 2.0, -1.0, 0.5]))
+        layer.bias.copy_(torch.tensor([0.0, 1.0, 2.0, 3.0]))
+    # Far from zero, where E[x^2] - E[x]^2 would have lost its digits.
+    return layer, picture(5, 4, 3, 2).double() + 100
+
+
+def test_our_sync_bn_is_batch_norm_over_the_pictures_of_all_processes(tmp_path):
+    torch.multiprocessing.start_processes(
+        synced_in_a_group, (str(tmp_path), 2), 2, start_method='fork'
+    )
+    layer, x = layer_and_pictures()
+    x.requires_grad_()
+    out = layer(x)
+    (out * x.detach().cos()).sum().backward()
+    parts = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    close = functools.partial(torch.testing.assert_close, rtol=1e-9, atol=1e-9)
+    close(torch.cat([part['out'] for part in parts]), out.detach())
+    close(torch.cat([part['x.grad'] for part in parts]), x.grad)
+    for name, parameter in layer.named_parameters():  # DDP adds these up
+        close(sum(part[f'{name}.grad'] for part in parts), parameter.grad)
+    for part in parts:  # every process has the statistics of all
+        for name, value in layer.state_dict().items():
+            close(part[name], value)
+
+
+def test_one_process_alone_has_plain_batch_norm():
+    layer, x = layer_and_pictures()
+    wanted = layer(x)
+    plain, _ = layer_and_pictures()
+    synced = synchronise(plain)
+    assert isinstance(synced, CPUSyncBN)
+    assert torch.equal(synced(x), wanted)
+    assert torch.equal(synced.eval()(x), layer.eval()(x))

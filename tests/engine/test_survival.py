@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmghost.engine import FiniteHook, InterruptHook
+from mmghost.engine import FiniteHook, InterruptHook, checkpoints
 from mmghost.engine.errors import UserError, explain_fault
 from mmghost.engine.exact_resume_hook import SeedSample, pipelines
 from mmghost.engine.launch import load_config, prepare_train, run_train
@@ -162,6 +163,29 @@ def test_a_full_disk_is_told_in_plain_words_and_the_earlier_checkpoint_serves(
     assert (work / 'iter_4.pth').is_file()
 
 
+def test_a_checkpoint_cut_short_is_told_and_the_one_before_it_goes_on(
+    tmp_path, shapes, monkeypatch
+):
+    path = write_config(tmp_path, 'classification', shapes)
+    work = tmp_path / 'work'
+    train(path)
+    whole = state(work / 'iter_4.pth')
+    content = (work / 'iter_4.pth').read_bytes()
+    (work / 'iter_4.pth').write_bytes(content[: len(content) // 2])  # and then a crash
+    said = []
+    monkeypatch.setattr(
+        checkpoints, 'print_log', lambda text, *_, **__: said.append(text)
+    )
+    cfg = train(path, resume='auto')
+    assert said == [
+        'iter_4.pth was cut short; resuming from iter_2.pth, the last whole checkpoint'
+    ]
+    assert cfg.load_from == str(work / 'iter_2.pth')
+    again = state(work / 'iter_4.pth')
+    for key in ('state_dict', 'optimizer'):
+        assert_equal(again[key], whole[key], key)
+
+
 def test_a_killed_worker_is_told_in_plain_words(tmp_path, shapes):
     more = 'train_dataloader.update(num_workers=1)\n'
     path = write_config(tmp_path, 'classification', shapes, more)
@@ -177,6 +201,20 @@ def test_a_killed_worker_is_told_in_plain_words(tmp_path, shapes):
     with pytest.raises(UserError, match=r'DataLoader worker.*num_workers.*--resume'):
         train(path, options)
     assert (tmp_path / 'work' / 'iter_2.pth').is_file()
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer '
+        '[127.0.0.1]:3121',
+        'NCCL error: remote process exited or there was a network error',
+    ],
+)
+def test_a_lost_process_is_told_in_plain_words(text):
+    words = explain_fault(RuntimeError(text), 'work')
+    assert 'another process of this training has ended' in words
+    assert '--resume' in words
 
 
 def test_other_errors_keep_their_traceback():
@@ -320,6 +358,87 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
             folder / 'work' / 'epoch_12.pth', folder / 'whole' / 'epoch_12.pth'
         )
     assert kills == 20
+
+
+# Killed and resumed, two processes ------------------------------------------------------
+
+
+def start_two(config: str, *flags: str) -> subprocess.Popen:
+    """Start a training in two processes, all of them in a session of its own."""
+    python = Path(sys.executable).parent
+    return subprocess.Popen(
+        ['bash', str(ROOT / 'tools' / 'dist_train.sh'), config, '2', *flags],
+        env={
+            **os.environ,
+            'PATH': f'{python}{os.pathsep}{os.environ["PATH"]}',
+            'OMP_NUM_THREADS': '1',
+            'CUDA_VISIBLE_DEVICES': '',
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+
+
+def ranks_of(launcher: subprocess.Popen) -> list[int]:
+    """The ids of the processes that torchrun has started, by their rank."""
+    found = {}
+    for folder in Path('/proc').glob('[0-9]*'):
+        try:
+            parent = int((folder / 'stat').read_text().rpartition(')')[2].split()[1])
+            variables = (folder / 'environ').read_bytes().split(b'\0')
+        except OSError:  # it has ended meanwhile
+            continue
+        if parent == launcher.pid:
+            for variable in variables:
+                if variable.startswith(b'RANK='):
+                    found[int(variable[5:])] = int(folder.name)
+    return [found[rank] for rank in sorted(found)]
+
+
+def kill_some(launcher: subprocess.Popen, whom: str) -> None:
+    """Kill all processes of a training, or one of the two; wait for the others to end."""
+    ranks = ranks_of(launcher)
+    if whom == 'all' or len(ranks) < 2:
+        os.killpg(launcher.pid, signal.SIGKILL)
+    else:
+        os.kill(ranks[int(whom)], signal.SIGKILL)
+    launcher.communicate(timeout=120)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='no /proc here')
+@pytest.mark.parametrize('task', TASKS)
+def test_two_processes_killed_at_random_moments_end_in_the_same_numbers(
+    tmp_path, shapes, task
+):
+    """Once all processes, once the first and once the second one alone."""
+    dice = random.Random(task)
+    path = write_config(tmp_path, task, shapes, BY_EPOCH.format(epochs=8))
+    work = tmp_path / 'work'
+    process = start_two(path)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-2000:]
+    work.rename(tmp_path / 'whole')
+    for whom in dice.sample(['all', '0', '1'], 3):
+        for attempt in range(5):
+            process = start_two(path, '--resume')
+            wait_until_it_logs(work, process)
+            try:
+                process.wait(timeout=dice.uniform(0.5, 6))
+            except subprocess.TimeoutExpired:
+                kill_some(process, whom)
+                assert process.returncode != 0
+                break
+            process.communicate()  # it was done before: begin anew
+            shutil.rmtree(work)
+            assert attempt < 4
+    process = start_two(path, '--resume')
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-2000:]
+    assert_same_training(work / 'epoch_8.pth', tmp_path / 'whole' / 'epoch_8.pth')
 
 
 # Random numbers ------------------------------------------------------------------------
