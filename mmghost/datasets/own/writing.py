@@ -311,8 +311,10 @@ def detection_text(
             ),
             param_scheduler=cosine_schedule(plan.epochs, iterations),
             auto_scale_lr=dict(enable=False, base_batch_size=plan.batch),
+            # The evaluation's first figure, which 'auto' would take, is that of a class.
             default_hooks=dict(
-                logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2)
+                logger=dict(interval=10),
+                checkpoint=dict(max_keep_ckpts=2, save_best='coco/bbox_mAP'),
             ),
         ) + '\n',
     ]  # fmt: skip

@@ -178,6 +178,8 @@ def test_the_config_has_classes_paths_and_heads_of_the_data(own):
     assert cfg.val_evaluator == cfg.test_evaluator
     assert cfg.val_evaluator.ann_file == VAL
     assert cfg.val_evaluator.classwise
+    # By class, what comes first in the evaluation is the AP of one class.
+    assert cfg.default_hooks.checkpoint.save_best == 'coco/bbox_mAP'
     assert cfg.model.backbone.init_cfg is None
     assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (3, 2)
 
