@@ -1,0 +1,46 @@
+"""The site shows every page and documents every public name; `make docs` builds it."""
+
+import ast
+import re
+from fnmatch import fnmatch
+
+import pytest
+
+from tests.docs.pages import ROOT, pages
+
+# What each package exports stands in its __all__; these are no API of their own.
+SUBPACKAGES = {'datasets', 'engine', 'models', 'weights', '__version__'}
+PACKAGES = ('', 'models', 'weights', 'engine', 'datasets', 'analysis')
+
+
+def exported(package: str) -> set[str]:
+    """The public names of a package of mmghost, without importing it."""
+    source = (ROOT / 'mmghost' / package / '__init__.py').read_text(encoding='utf-8')
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == '__all__':
+            return set(ast.literal_eval(node.value))
+    raise AssertionError(f'{package} has no __all__')
+
+
+def test_the_site_has_every_page_of_docs_once():
+    text = (ROOT / 'docs' / 'index.rst').read_text(encoding='utf-8')
+    listed = re.findall(r'^   ([\w/*-]+)$', text, re.M)
+    here = {page[len('docs/') : -len('.md')] for page in pages() if 'docs/' in page}
+    for page in here:
+        assert sum(fnmatch(page, name) for name in listed) == 1, page
+    # A pattern stands for a page that `make bench` and the like write.
+    assert {name for name in listed if '*' not in name} - {'api'} <= here
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_the_reference_has_every_public_name(package):
+    text = (ROOT / 'docs' / 'api.rst').read_text(encoding='utf-8')
+    documented = set(re.findall(r'^\.\. autoapi\w+:: (\S+)$', text, re.M))
+    prefix = f'mmghost.{package}.' if package else 'mmghost.'
+    missing = {
+        name
+        for name in exported(package) - SUBPACKAGES
+        # a name that mmghost itself exports is documented there
+        if prefix + name not in documented and f'mmghost.{name}' not in documented
+    }
+    assert not missing
