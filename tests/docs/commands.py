@@ -164,11 +164,15 @@ def _check_tool(tool: str, words: list[str], made: set[str]) -> None:
     made.update(str(arguments[key]) for key in ('out', 'target') if arguments.get(key))
 
 
+@cache
+def _read_config(config: str) -> Config:
+    return Config.fromfile(ROOT / config)
+
+
 def _check_keys(config: str, options: dict) -> None:
     """An option of a config must have a place there, or it does nothing."""
-    cfg = Config.fromfile(ROOT / config)
     for key in options:
-        node = cfg
+        node = _read_config(config)
         for part in key.split('.')[:-1]:
             if part == 'dfc':  # the backbone's, which the configs leave as it is
                 break

@@ -37,6 +37,7 @@ class Toy(nn.Module):
         return second, self.c(nn.functional.avg_pool2d(second, 2))
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_command_prints_and_so_are_its_words():
     # One test, not two: the comparison takes some seconds, and tests run side by side.
     pytest.importorskip('timm')
