@@ -25,7 +25,7 @@ from mmengine.runner import Runner
 
 from .checkpoints import check_file, last_whole
 from .errors import UserError, explain, explain_fault, near_config, walk
-from .options import check_kinds
+from .options import check_kinds, merge
 from .preflight import preflight, raise_if_fatal
 from .preflight_hook import PreflightHook
 from .toolbox import toolbox_of, type_name
@@ -63,10 +63,7 @@ def load_config(
     if 'model' not in cfg:
         raise UserError(f'config {path} has no model: is it one of the _base_ files?')
     if cfg_options:
-        try:
-            cfg.merge_from_dict(cfg_options)
-        except (KeyError, TypeError, AssertionError, IndexError) as error:
-            raise UserError(f'--cfg-options do not fit {path}: {error}') from None
+        merge(cfg, cfg_options)
     check_kinds(cfg)
     if work_dir is not None:
         cfg.work_dir = work_dir

@@ -44,6 +44,36 @@ class CfgOptions(DictAction):
         super().__call__(parser, namespace, values, option_string)
 
 
+def merge(cfg: Config, options: dict[str, Any]) -> None:
+    """Merge settings into a config, in place.
+
+    Args:
+        cfg: The config.
+        options: Values by dotted keys; the numbers among these count in lists.
+
+    Raises:
+        UserError: If a key leads through something that has no settings.
+    """
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AssertionError, IndexError, AttributeError) as error:
+        for key in options:
+            node: Any = cfg
+            *folders, _ = key.split('.')
+            for i, folder in enumerate(folders):
+                try:
+                    node = node[int(folder) if isinstance(node, list) else folder]
+                except (KeyError, IndexError, ValueError):
+                    break
+                if not isinstance(node, dict | list):
+                    place = '.'.join(folders[: i + 1])
+                    raise UserError(
+                        f'--cfg-options {key}: {place} is {node!r}, nothing that has '
+                        'settings of its own'
+                    ) from None
+        raise UserError(f'--cfg-options do not fit {cfg.filename}: {error}') from None
+
+
 # What the parts at the top of a config are, and those just below that are read before
 # anything is built. Deeper down, building tells what is wrong.
 # fmt: off

@@ -146,7 +146,13 @@ def test_sync_bn_frozen_stages_accumulation_and_uneven_batches_are_as_in_one_pro
     assert first.keys() == second.keys()
     for name, value in first.items():
         # Sums in another order, in 32 bit, through batch norm and five steps.
-        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5, msg=name)
+        torch.testing.assert_close(
+            second[name],
+            value,
+            rtol=1e-3,
+            atol=1e-5,
+            msg=lambda words, name=name: f'{name}: {words}',
+        )
     frozen = [
         n for n in first if re.match(r'backbone\.(conv_stem|bn1|blocks\.[012]\.)', n)
     ]

@@ -140,7 +140,7 @@ def evaluate(cfg: Config, dataset: Any) -> None:
     metric.compute_metrics(results)
 
 
-@depths(40, 1200)
+@depths(20, 800)
 @pytest.mark.parametrize('loader', ['train', 'val'])
 def test_a_spoilt_coco_file_is_refused_or_read_to_the_end(
     tmp_path, few, loader, examples, capsys
@@ -161,7 +161,7 @@ def test_a_spoilt_coco_file_is_refused_or_read_to_the_end(
     capsys.readouterr()  # pycocotools prints
 
 
-@depths(30, 1000)
+@depths(25, 600)
 def test_a_damaged_coco_file_is_refused_or_read_to_the_end(
     tmp_path, few, examples, capsys
 ):
@@ -244,7 +244,7 @@ def test_a_list_of_pictures_to_segment_is_refused_or_read_to_the_end(
     fuzz(examples, holds, STEMS, st.sampled_from(['\n', '\r\n']), encodings)
 
 
-@depths(40, 800)
+@depths(15, 500)
 @pytest.mark.parametrize('kind', ['images/training', 'annotations/training'])
 def test_a_damaged_picture_or_label_map_is_refused_where_all_are_decoded(
     tmp_path, few, kind, examples

@@ -77,7 +77,7 @@ def options(draw, paths: list[str]) -> dict[str, Any]:
     return found
 
 
-@depths(15, 500)
+@depths(6, 200)
 @pytest.mark.parametrize('task', TASKS)
 def test_settings_let_a_training_begin_or_are_refused_in_words(
     tmp_path, shapes, task, examples, to_the_first_iteration
@@ -154,6 +154,20 @@ def test_a_part_of_the_wrong_kind_is_named_with_what_it_must_be(
     with pytest.raises(UserError) as caught:
         load_config(path, settings)
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ('key', 'words'),
+    [
+        ('work_dir.x', 'work_dir is .*, nothing that has settings of its own'),
+        ('custom_imports.imports.0.x', r"imports\.0 is 'mmghost', nothing that has"),
+        ('custom_imports.imports.7', 'do not fit'),
+    ],
+)
+def test_a_key_that_leads_nowhere_is_told(tmp_path, shapes, key, words):
+    path = write_config(tmp_path, 'classification', shapes)
+    with pytest.raises(UserError, match=words):
+        load_config(path, {key: 1})
 
 
 @pytest.mark.parametrize(

@@ -364,7 +364,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
 
 
 def start_two(config: str, *flags: str) -> subprocess.Popen:
-    """Start a training in two processes, all of them in a session of its own."""
+    """Start a training in two processes."""
     python = Path(sys.executable).parent
     return subprocess.Popen(
         ['bash', str(ROOT / 'tools' / 'dist_train.sh'), config, '2', *flags],
@@ -378,7 +378,6 @@ def start_two(config: str, *flags: str) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        start_new_session=True,
     )
 
 
@@ -402,7 +401,9 @@ def kill_some(launcher: subprocess.Popen, whom: str) -> None:
     """Kill all processes of a training, or one of the two; wait for the others to end."""
     ranks = ranks_of(launcher)
     if whom == 'all' or len(ranks) < 2:
-        os.killpg(launcher.pid, signal.SIGKILL)
+        # torchrun first, or it would end the others itself; each is in its own session.
+        for process in (launcher.pid, *ranks):
+            os.kill(process, signal.SIGKILL)
     else:
         os.kill(ranks[int(whom)], signal.SIGKILL)
     launcher.communicate(timeout=120)

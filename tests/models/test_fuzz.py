@@ -302,7 +302,7 @@ def builds_and_runs_or_is_refused_by_name(cls, values, wrong, size) -> None:
     assert_runs(model, values.get('in_channels', 3), size)
 
 
-@depths(20, 1500)
+@depths(12, 800)
 @pytest.mark.parametrize('cls', FITTING, ids=lambda cls: cls.__name__)
 def test_arguments_build_what_runs_or_are_refused_by_name(cls, examples):
     fuzz(
@@ -313,7 +313,7 @@ def test_arguments_build_what_runs_or_are_refused_by_name(cls, examples):
     )
 
 
-@depths(10, 1000)
+@depths(8, 600)
 def test_any_dfc_choices_that_go_together_train(examples):
     def holds(dfc, size):
         model = GhostNetV2(0.1, out_indices=5, dfc=dfc)
@@ -342,7 +342,7 @@ def networks() -> dict[str, torch.nn.Module]:
     return {name: model.double().eval() for name, model in found.items()}
 
 
-@depths(15, 1500)
+@depths(8, 600)
 def test_any_size_from_one_pixel_to_200_gives_maps_of_the_strides(examples):
     def holds(height, width):
         x = picture(1, 3, height, width).double()
