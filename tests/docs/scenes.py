@@ -115,6 +115,8 @@ def _get_started(clone: Clone) -> None:
 @scene('docs/configs.md')
 def _configs(clone: Clone) -> None:
     detector(clone)
+    mine = clone.folder / 'configs' / 'mine.py'
+    mine.write_text(f"_base_ = './{SHAPES.removeprefix('configs/')}'\n")
 
 
 @scene('docs/finetune.md')
