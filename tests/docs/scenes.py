@@ -142,7 +142,6 @@ def _operators(clone: Clone) -> None:
 def _deployment(clone: Clone) -> None:
     detector(clone)
     untrained(SEGMENTOR, clone.folder / 'deeplabv3.pth')
-    shapes(clone.folder / 'data' / 'shapes_seg', only='ade')
     clone.run(
         f'python tools/deployment/export_onnx.py {SEGMENTOR} deeplabv3.pth --out deeplabv3.onnx'
     )
