@@ -101,15 +101,15 @@ def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
 
 
 # All that makes two processes differ from one, unless it is done right: BN over what
-# each process has, frozen stages, steps over two batches with one left over, a last
+# each process has, frozen stages, steps over four batches with two left over, a last
 # batch that is not full, pictures that do not divide by the processes.
 TOGETHER = """
 model['backbone'].update(frozen_stages=2, norm_cfg=dict(type={norm!r}))
 sync_bn = {sync_bn!r}
 train_dataloader.update(
     batch_size=3, sampler=dict(type='DefaultSampler', shuffle=False))
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=3)
-optim_wrapper.update(accumulative_counts=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=2)
+optim_wrapper.update(accumulative_counts=4)
 val_dataset['indices'] = 7
 val_dataloader['batch_size'] = 2
 default_hooks.update(checkpoint=dict(by_epoch=True, interval=1, save_best=None))
@@ -141,11 +141,12 @@ def test_sync_bn_frozen_stages_accumulation_and_uneven_batches_are_as_in_one_pro
 
     first, second, start = (
         torch.load(file, weights_only=False)['state_dict']
-        for file in (one / 'epoch_3.pth', two / 'epoch_3.pth', one / 'epoch_1.pth')
+        for file in (one / 'epoch_2.pth', two / 'epoch_2.pth', one / 'epoch_1.pth')
     )
     assert first.keys() == second.keys()
     for name, value in first.items():
-        # Sums in another order, in 32 bit, through batch norm and five steps.
+        # Sums in another order, in 32 bit: 3e-6 was seen after these two steps, and ten
+        # times as much after two more, for training magnifies any difference.
         torch.testing.assert_close(
             second[name],
             value,
@@ -162,7 +163,7 @@ def test_sync_bn_frozen_stages_accumulation_and_uneven_batches_are_as_in_one_pro
         assert torch.equal(second[name], start[name]), name
     moved = [n for n in first if 'running_var' in n and n not in frozen]
     assert any(not torch.equal(first[n], start[n]) for n in moved)
-    assert_same_metrics(path, one / 'epoch_3.pth', two / 'epoch_3.pth')
+    assert_same_metrics(path, one / 'epoch_2.pth', two / 'epoch_2.pth')
 
 
 def test_a_launcher_that_starts_nothing_on_a_cpu_is_refused(
