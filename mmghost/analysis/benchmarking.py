@@ -47,11 +47,14 @@ def interleave(
     reference: Hashable | None = None,
     turns: int = 30,
     seconds: float | None = None,
-    burst: float = 0.03,
+    burst: float = 0.05,
     warmup: int = 3,
     seed: int = 0,
 ) -> dict[Hashable, Timing]:
     """Time calls turn by turn, each turn in an order of its own.
+
+    A turn begins with a call that is not timed, for the caches are full of what the
+    others left there.
 
     Args:
         calls: What to time, by name. A call on a GPU must synchronise.
@@ -87,6 +90,7 @@ def interleave(
         for turn in range(turns):
             shuffle(order)
             for name in order:
+                calls[name]()
                 times[name].append(_clock(calls[name], repeats[name]))
             late = seconds is not None and time.perf_counter() - began > seconds
             if late and turn >= 4:

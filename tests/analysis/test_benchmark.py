@@ -29,8 +29,11 @@ def test_calls_take_turns_and_none_is_always_first():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in 'abc'}
     interleave(calls, turns=20, burst=0, warmup=0)
-    turns = [order[i : i + 3] for i in range(6, len(order), 3)]
+    # Two calls each to learn how long they take; in a turn, one before the timed one.
+    turns = [order[i : i + 6] for i in range(6, len(order), 6)]
     assert len(turns) == 20
+    assert all(turn[::2] == turn[1::2] for turn in turns)
+    turns = [turn[::2] for turn in turns]
     assert all(sorted(turn) == ['a', 'b', 'c'] for turn in turns)
     assert len({turn[0] for turn in turns}) == 3
 
