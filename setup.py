@@ -129,7 +129,7 @@ setup(
     license='Apache-2.0',
     keywords='GhostNetV2, GhostNet, DFC attention, OpenMMLab, backbone',
     classifiers=[
-        'Development Status :: 4 - Beta',
+        'Development Status :: 5 - Production/Stable',
         'Operating System :: OS Independent',
         'Programming Language :: Python :: 3',
         'Programming Language :: Python :: 3.10',

@@ -15,10 +15,15 @@ pytest.importorskip('setuptools', minversion='64')
 # What a user of the wheel and of the source distribution must find. The folder of
 # configs is compared file by file below.
 BUILT_FROM = (
+    'CHANGELOG.md',
+    'CITATION.cff',
+    'CONTRIBUTING.md',
     'LICENSE',
     'MANIFEST.in',
     'Makefile',
+    'README.md',
     'configs',
+    'demo',
     'mmghost',
     'model-index.yml',
     'pyproject.toml',
