@@ -159,11 +159,14 @@ def test_submitted_label_maps_are_the_predictions_in_the_data_sets_own_numbers(
         assert np.array_equal(written, predicted + reduced)
 
 
-def test_processes_on_the_cpu_have_bn_where_the_config_asks_for_syncbn(monkeypatch):
+def test_processes_on_the_cpu_have_a_syncbn_of_ours_where_the_config_asks_for_it(
+    monkeypatch,
+):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
     cfg = load_config(str(ALIAS), {'model.decode_head.norm_cfg.type': 'SyncBN'})
     set_distributed(cfg, 'none')
     assert cfg.sync_bn == 'torch'  # mmengine heeds it only where there are several
     set_distributed(cfg, 'pytorch')
-    assert cfg.sync_bn is None
-    assert cfg.model.decode_head.norm_cfg.type == 'BN'
+    assert cfg.sync_bn is None  # torch's, which refuses a CPU
+    assert cfg.model_wrapper_cfg.type == 'CPUSyncDataParallel'
+    assert cfg.model.decode_head.norm_cfg.type == 'CPUSyncBN'
