@@ -265,8 +265,8 @@ def page(results: dict[str, Any], earlier: str = '') -> str:
 
 _HOW = """\
 All networks of a table are in memory at once and take turns, each turn in another order.
-A turn is one call that is not timed, then calls for 0.05 s, at least one, of which the mean counts;
-times are medians of the turns, "times as fast" is the median of the ratios turn by turn,
+A turn is one call that is not timed, then calls for 0.05 s, at least one, of which the mean
+counts; times are medians of the turns, "times as fast" is the median of the ratios turn by turn,
 and the middle half is what lies between the quartiles. Memory is what PyTorch's tensors
 take at the worst moment of a call, weights of inference not counted. The forms:
 

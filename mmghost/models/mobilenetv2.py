@@ -172,7 +172,8 @@ class AttentionMobileNetV2(BaseModule):
             expand, has none by default.
         out_indices: Which layers to return, as in mmpretrain and mmdet: 0 to 6 are the
             layers 1 to 7 (strides 2, 4, 8, 16, 16, 32, 32), 7 is the last convolution.
-            The maps come in the order of the layers. Nothing past the last one asked for is built.
+            The maps come in the order of the layers. Nothing past the last one asked for
+            is built.
         frozen_stages: -1 freezes nothing, 0 the first convolution, k that and the
             layers 1..k: no gradient, and no running statistic moves.
         conv_cfg: Convolutions; None is ``nn.Conv2d``.

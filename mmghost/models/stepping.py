@@ -87,7 +87,7 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     rows = n * height * width
     if x.dtype != weight.dtype or rows == 0:
         return None
-    matrix = weight.view(-1, channels)
+    matrix = weight.flatten(1)
     if n == 1 and x.is_contiguous():
         flat = x.view(channels, rows)
         if bias is None:
