@@ -11,18 +11,22 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.fx import Proxy
 
 # torch 2.1 cannot say cheaply whether it is compiling: there all is plain.
 _is_compiling = getattr(torch.compiler, 'is_compiling', None)
 _modes = getattr(torch._C, '_len_torch_dispatch_stack', None)
+_functorch = getattr(torch._C, '_functorch', None)
+_transforms = getattr(_functorch, 'peek_interpreter_stack', None)
 
 
 def runs_eagerly(x: Tensor) -> bool:
     """Tell whether operators on ``x`` run at once, and on the CPU.
 
     They do not while they are traced (by torch.fx too), compiled or exported, nor while
-    a dispatch mode counts them, for such a mode knows the plain operators only.
+    a dispatch mode counts them or torch.func (vmap, jvp) transforms them: these know the
+    plain operators only.
     """
     return (
         not isinstance(x, Proxy)
@@ -31,6 +35,8 @@ def runs_eagerly(x: Tensor) -> bool:
         and not _is_compiling()
         and not torch.jit.is_tracing()
         and not (_modes is not None and _modes())
+        and not (_transforms is not None and _transforms() is not None)
+        and forward_ad._current_level < 0
     )
 
 
@@ -123,6 +129,7 @@ def _gate_halves(intrinsic: Tensor, ghost: Tensor, gate: Tensor) -> Tensor:
     out = torch.empty(
         (n, gate.shape[1], height, width),
         dtype=gate.dtype,
+        device=gate.device,
         memory_format=torch.channels_last if last else torch.contiguous_format,
     )
     if last:

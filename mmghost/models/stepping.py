@@ -37,6 +37,8 @@ def is_watched(layer: nn.Module) -> bool:
         or layer._backward_pre_hooks
         or _module._global_forward_hooks
         or _module._global_forward_pre_hooks
+        or _module._global_backward_hooks
+        or _module._global_backward_pre_hooks
     )
 
 

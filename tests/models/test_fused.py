@@ -99,6 +99,28 @@ def test_a_network_computes_the_same_with_and_without_them(monkeypatch, size, or
         assert relative_error(a, b) < 1e-6
 
 
+@pytest.mark.parametrize('grad', [True, False])
+def test_transforms_of_torch_func_get_the_plain_operators(grad):
+    model = randomise(GhostNetV2(0.25, out_indices=4)).double().eval()
+    x = picture(2, 1, 3, 33, 32).double()
+    step, h = torch.ones_like(x[0]), 1e-6
+    with torch.set_grad_enabled(grad):
+        one_by_one = torch.stack([model(one)[0] for one in x])
+        assert torch.allclose(torch.func.vmap(model)(x)[0], one_by_one, atol=1e-10)
+        slope = torch.func.jvp(lambda x: model(x)[0], (x[0],), (step,))[1]
+        difference = (model(x[0] + h * step)[0] - model(x[0] - h * step)[0]) / (2 * h)
+    assert relative_error(slope, difference) < 1e-5
+
+
+@torch.no_grad()
+def test_maps_stay_on_their_device_whatever_the_default_is():
+    model, x = GhostNetV2(0.25).eval(), picture(1, 3, 64, 64)
+    wanted = model(x)
+    with torch.device('meta'):
+        found = model(x)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted))
+
+
 def test_training_keeps_less_than_with_the_plain_operators(monkeypatch):
     module = GhostModule(24, 72, dfc={}).to(memory_format=CHANNELS_LAST)
     x = picture(4, 24, 56, 56).contiguous(memory_format=CHANNELS_LAST)

@@ -9,7 +9,14 @@ from torch.nn.utils import parametrizations
 
 import mmghost.models.fused as fused
 from mmghost.deploy.fusion import fold
-from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, stepping
+from mmghost.models import (
+    DFCAttention,
+    GhostModule,
+    GhostNetClassifier,
+    GhostNetV1,
+    GhostNetV2,
+    stepping,
+)
 from tests.helpers import picture, randomise, relative_error
 
 CHANNELS_LAST = torch.channels_last
@@ -114,6 +121,22 @@ def test_a_hook_for_all_modules_is_told_of_each():
     finally:
         hook.remove()
     inside = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    assert all(id(module) in told for module in inside)
+
+
+def test_a_backward_hook_for_all_modules_is_told_of_each():
+    plain = dict(
+        type='ReLU', inplace=False
+    )  # such hooks make of maps what bears no other
+    model, told = GhostNetV2(0.25, act_cfg=plain).train(), set()
+    hook = nn.modules.module.register_module_full_backward_hook(
+        lambda module, *_: told.add(id(module))
+    )
+    try:
+        sum(out.sum() for out in model(picture(2, 3, 32, 32))).backward()
+    finally:
+        hook.remove()
+    inside = [m for m in model.modules() if isinstance(m, GhostModule | DFCAttention)]
     assert all(id(module) in told for module in inside)
 
 
