@@ -13,6 +13,7 @@ from ..models.fused_conv import FusedConv2d, can_fuse
 from ..models.ghost_module import GhostModule
 from ..models.ghostnet import ConvNormAct, GhostBottleneck, GhostNet
 from ..models.layers import SqueezeExcite
+from ..models.mobilenetv2 import ConvBNAct
 
 # A module, and the names in it of a convolution, the normalisation and the activation
 # that follow it; None for what does not follow.
@@ -122,6 +123,8 @@ def _chains(module: nn.Module) -> Iterator[_Chain]:
     elif isinstance(module, SqueezeExcite):
         yield module, 'conv_reduce', None, 'act'
         yield module, 'conv_expand', None, 'gate'
+    elif isinstance(module, ConvBNAct):
+        yield module, 'conv', 'bn', 'activate' if len(module) > 2 else None
     elif _is_conv_module(module):
         act = 'activate' if module.with_activation else None
         yield module, 'conv', module.norm_name, act

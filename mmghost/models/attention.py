@@ -89,6 +89,8 @@ class CBAMAttention(nn.Module):
         # The published code moves this one's statistics ten times slower than usual.
         norm_cfg = norm_cfg or dict(type='BN', momentum=0.01)
         check_cfg('norm_cfg', norm_cfg)
+        if norm_cfg['type'] == 'GN':  # the one channel is one group
+            norm_cfg = {**norm_cfg, 'num_groups': 1}
         self.fc1 = nn.Conv2d(in_channels, reduced, 1)
         self.act = nn.ReLU(inplace=True)
         self.fc2 = nn.Conv2d(reduced, in_channels, 1)
@@ -164,6 +166,7 @@ class DFCPlugin(nn.Module):
 
     Args:
         in_channels: Channels of the map.
+        norm_cfg: Normalisation; None is batch normalisation.
         **dfc: The other arguments of :class:`DFCAttention`.
 
     Raises:
@@ -183,9 +186,13 @@ class DFCPlugin(nn.Module):
 
     _abbr_ = 'dfc'
 
-    def __init__(self, in_channels: int, **dfc: Any) -> None:
+    def __init__(
+        self, in_channels: int, norm_cfg: Cfg | None = None, **dfc: Any
+    ) -> None:
         super().__init__()
-        self.attention = DFCAttention(in_channels, in_channels, **dfc)
+        self.attention = DFCAttention(
+            in_channels, in_channels, norm_cfg=norm_cfg, **dfc
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Gate ``x`` by itself, (N, C, H, W) to (N, C, H, W)."""

@@ -5,23 +5,19 @@ Operation with Long-Range Attention (NeurIPS 2022). Arithmetic and the names of 
 weights are those of the authors' release and of timm.
 """
 
-import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn as nn
 from mmcv.cnn.bricks import DropPath
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
 from torch import Tensor
-from torch.nn.modules.batchnorm import _NormBase
-from torch.utils.checkpoint import checkpoint
 
 from ..registry import MODELS, register
 from .atrous import merge_phases, split_phases
+from .backbone import Backbone, checkpointed, normalise_indices
 from .dfc import DFCAttention, check_kernel_size
 from .fused import concat_add, runs_eagerly
 from .ghost_module import GhostModule
@@ -34,6 +30,7 @@ from .layers import (
     check_bool,
     check_cfg,
     check_choice,
+    check_increasing,
     check_init_cfg,
     check_int,
     check_layers,
@@ -125,7 +122,7 @@ def dfc_by_bottleneck(dfc: Cfg | None) -> list[Cfg | None]:
             f'dfc has no choice {unknown[0]!r}; it has {", ".join(RELEASE_DFC)}'
         )
     choices = {**RELEASE_DFC, **dfc}
-    stages = _increasing('dfc.stages', choices.pop('stages'), 0, len(STAGES) - 1)
+    stages = check_increasing('dfc.stages', choices.pop('stages'), 0, len(STAGES) - 1)
     check_choice('dfc.position', choices['position'], DFC_POSITIONS)
     kernels = choices.pop('kernel_size')
     if isinstance(kernels, Sequence) and not isinstance(kernels, str):
@@ -152,17 +149,6 @@ def dfc_by_bottleneck(dfc: Cfg | None) -> list[Cfg | None]:
         plan.append(by_stage.get(stage))
         stage += row.stride == 2
     return plan
-
-
-def _increasing(name: str, value: Any, low: int, high: int) -> tuple[int, ...]:
-    """Check a strictly increasing sequence of ints in [low, high]."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f'{name} must be a sequence of ints, got {value!r}')
-    for item in value:
-        check_int(name, item, low, high)
-    if any(b <= a for a, b in itertools.pairwise(value)):
-        raise ValueError(f'{name} must increase, got {value!r}')
-    return tuple(value)
 
 
 @steppable
@@ -283,33 +269,7 @@ class GhostBottleneck(nn.Module):
 
     @torch.jit.unused
     def _checkpointed(self, x: Tensor) -> Tensor:
-        return checkpoint(
-            self._forward,
-            x,
-            use_reentrant=False,
-            context_fn=lambda: (nullcontext(), _statistics_kept(self)),
-        )
-
-
-@contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Let no running statistic move while a checkpoint computes a second time."""
-    norms = [
-        m
-        for m in module.modules()
-        if isinstance(m, _NormBase) and m.training and m.track_running_stats
-    ]
-    # Switching track_running_stats off would be simpler, but then another number of
-    # tensors is saved for backward, which the checkpoint refuses.
-    momenta = [m.momentum for m in norms]
-    for m in norms:
-        m.momentum = 0.0
-    try:
-        yield
-    finally:
-        for m, momentum in zip(norms, momenta):
-            m.momentum = momentum
-            m.num_batches_tracked -= 1
+        return checkpointed(self, self._forward, x)
 
 
 @steppable
@@ -360,14 +320,11 @@ class Group(nn.Sequential):
         return run(x, *self._modules.values())
 
 
-class GhostNet(BaseModule):
+class GhostNet(Backbone):
     """What GhostNetV1, GhostNetV2 and the classifier share.
 
     Their arguments are described in :class:`GhostNetV2`.
     """
-
-    # TorchScript would compile them, and cannot.
-    __jit_unused_properties__ = ('is_init', 'out_channels', 'out_strides')
 
     def __init__(
         self,
@@ -404,7 +361,7 @@ class GhostNet(BaseModule):
 
         self.widen_factor = widen_factor
         self.in_channels = in_channels
-        self.out_indices = self._normalise_indices(out_indices)
+        self.out_indices = normalise_indices(out_indices, NUM_STAGES)
         self.frozen_stages = frozen_stages
         self.output_stride = output_stride
         self.norm_eval = norm_eval
@@ -415,22 +372,6 @@ class GhostNet(BaseModule):
         self._freeze()
         if deploy:
             self.switch_to_deploy()
-
-    @staticmethod
-    def _normalise_indices(out_indices: int | Sequence[int]) -> tuple[int, ...]:
-        if isinstance(out_indices, int):
-            out_indices = (out_indices,)
-        if isinstance(out_indices, str) or not isinstance(out_indices, Sequence):
-            raise TypeError(
-                f'out_indices must be an int or a sequence of ints, got {out_indices!r}'
-            )
-        if not out_indices:
-            raise ValueError('out_indices must not be empty')
-        for index in out_indices:
-            check_int('out_indices', index, -NUM_STAGES, NUM_STAGES - 1)
-        return _increasing(
-            'out_indices', [i % NUM_STAGES for i in out_indices], 0, NUM_STAGES - 1
-        )
 
     def _build(
         self,
@@ -492,16 +433,6 @@ class GhostNet(BaseModule):
 
     def _scale(self, channels: int) -> int:
         return make_divisible(channels * self.widen_factor)
-
-    @property
-    def out_channels(self) -> tuple[int, ...]:
-        """Channels of each output, for the neck's ``in_channels``."""
-        return tuple(self._stage_channels[i] for i in self.out_indices)
-
-    @property
-    def out_strides(self) -> tuple[int, ...]:
-        """Stride of each output in px of the picture, for anchors and heads."""
-        return tuple(self._stage_strides[i] for i in self.out_indices)
 
     def forward_trunk(self, x: Tensor):
         """Compute what :meth:`forward` returns; apart, for classes that go on."""
@@ -646,28 +577,6 @@ class GhostNet(BaseModule):
             for group in self.blocks:
                 if group.stage < self.frozen_stages:
                     yield group
-
-    def _freeze(self) -> None:
-        for module in self._frozen():
-            module.eval()
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'GhostNet':
-        """Switch to training mode, but for what ``frozen_stages`` and ``norm_eval`` keep.
-
-        Args:
-            mode: True for training, False for evaluation.
-
-        Returns:
-            The backbone itself.
-        """
-        super().train(mode)
-        self._freeze()
-        if self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _NormBase):
-                    module.eval()
-        return self
 
 
 @register(MODELS)

@@ -7,7 +7,8 @@ names the argument.
 """
 
 import copy
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -201,6 +202,17 @@ def check_int(name: str, value: Any, low: int, high: int | None = None) -> None:
     if value < low or (high is not None and value > high):
         allowed = f'at least {low}' if high is None else f'between {low} and {high}'
         raise ValueError(f'{name} must be {allowed}, got {value}')
+
+
+def check_increasing(name: str, value: Any, low: int, high: int) -> tuple[int, ...]:
+    """Check a strictly increasing sequence of ints in [low, high]."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f'{name} must be a sequence of ints, got {value!r}')
+    for item in value:
+        check_int(name, item, low, high)
+    if any(b <= a for a, b in itertools.pairwise(value)):
+        raise ValueError(f'{name} must increase, got {value!r}')
+    return tuple(value)
 
 
 def check_number(

@@ -65,6 +65,13 @@ OURS = [
         settings=dict(output_stride=8, **NARROW),
     ),
     Backbone('GhostNetV1', 'mmghost.GhostNetV1', 6, (1, 2, 3, 4), settings=NARROW),
+    Backbone(
+        'MobileNetV2 with DFC',
+        'mmghost.AttentionMobileNetV2',
+        8,
+        (1, 2, 4, 6),
+        settings=dict(attention=dict(type='DFCAttention'), **NARROW),
+    ),
 ]
 
 PEERS = [

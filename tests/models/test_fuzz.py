@@ -115,7 +115,8 @@ attentions = st.sampled_from(
         None,
         dict(type='SEAttention', reduction=3),
         dict(type='CBAMAttention', kernel_size=3),
-        dict(type='CoordAttention'),
+        # Without its own it takes the network's, whose groups need not divide its channels.
+        dict(type='CoordAttention', norm_cfg=dict(type='BN')),
         dict(type='DFCPlugin', kernel_size=3, gate='clip'),
         dict(type='DFCAttention', downsample='max', upsample='bilinear'),
     ]
@@ -125,12 +126,13 @@ MOBILE = dict(
     in_channels=st.integers(1, 5),
     attention=attentions,
     attention_layers=st.sets(st.integers(1, 7)).map(sorted),
-    out_indices=st.lists(st.integers(0, 7), min_size=1, unique=True).map(tuple),
+    out_indices=st.integers(-8, 7) | st.sets(st.integers(0, 7), min_size=1).map(sorted),
     frozen_stages=st.integers(-1, 7),
     conv_cfg=convolutions,
     norm_cfg=norms | st.none(),
     act_cfg=activations,
     norm_eval=booleans,
+    with_cp=booleans,
     init_cfg=initialisations,
 )
 FITTING = {
@@ -212,7 +214,7 @@ NEARLY = dict(
     attention_layers=[(0,), (8,), (1, 1), 3, '12'],
 )  # fmt: skip
 NEARLY_OF = {
-    AttentionMobileNetV2: dict(NEARLY, out_indices=[3, (8,), (-1,), (1, 1), ()])
+    AttentionMobileNetV2: dict(NEARLY, out_indices=[8, (8,), (-9,), (1, 1), (2, 1), ()])
 }
 FITS_OF = {
     AttentionMobileNetV2: dict(
@@ -247,9 +249,7 @@ def arguments(draw, cls: type) -> tuple[dict[str, Any], set[str]]:
 
 def strides_of(model: torch.nn.Module) -> tuple[int, ...]:
     if isinstance(model, AttentionMobileNetV2):
-        return tuple(
-            (2, 4, 8, 16, 16, 32, 32, 32)[i] for i in sorted(model.out_indices)
-        )
+        return tuple((2, 4, 8, 16, 16, 32, 32, 32)[i] for i in model.out_indices)
     return model.out_strides
 
 

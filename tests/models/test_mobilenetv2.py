@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn as nn
 
 from mmghost.analysis import complexity
-from mmghost.models import AttentionMobileNetV2
+from mmghost.models import AttentionMobileNetV2, DFCAttention
 from tests.helpers import picture, randomise
 
 ATTENTIONS = {
@@ -69,6 +70,29 @@ def test_dfc_is_computed_from_the_blocks_input_and_put_on_the_expansion():
     assert model.layer2[0].attention is None
 
 
+@pytest.mark.parametrize('kind', ['mmghost.DFCAttention', DFCAttention])
+def test_dfc_is_recognised_by_its_scope_and_by_its_class(kind):
+    model = AttentionMobileNetV2(0.25, attention=dict(type=kind), out_indices=2)
+    assert model.layer2[0].gates
+    assert isinstance(model.layer2[0].attention, DFCAttention)
+
+
+@pytest.mark.parametrize('kind', ['CBAMAttention', 'CoordAttention', 'DFCPlugin'])
+def test_attention_takes_the_networks_normalisation_unless_it_has_one(kind):
+    def norms(**attention):
+        model = AttentionMobileNetV2(
+            0.25,
+            attention=dict(type=kind, **attention),
+            out_indices=2,
+            norm_cfg=dict(type='GN', num_groups=2),
+        )
+        attention = model.layer2[0].attention
+        return {type(m) for m in attention.modules()} & {nn.GroupNorm, nn.BatchNorm2d}
+
+    assert norms() == {nn.GroupNorm}
+    assert norms(norm_cfg=dict(type='BN')) == {nn.BatchNorm2d}
+
+
 def test_other_attention_is_put_on_the_depthwise_convolution():
     model = randomise(AttentionMobileNetV2(attention=dict(type='SEAttention'))).eval()
     block = model.layer3[1]
@@ -88,7 +112,7 @@ def test_frozen_stages_have_no_gradient_and_no_moving_statistic(
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model(picture(2, 3, 32, 32))
     learns = {n.split('.')[0] for n, p in model.named_parameters() if p.requires_grad}
-    order = ['conv1', *model.layers]
+    order = [name for name, _ in model.named_children()]
     assert learns == set(order[order.index(first_that_learns) :])
     moved = {
         name.split('.')[0]
@@ -100,8 +124,10 @@ def test_frozen_stages_have_no_gradient_and_no_moving_statistic(
 
 def test_nothing_past_the_last_output_is_built():
     model = AttentionMobileNetV2(out_indices=(1, 2))
-    assert model.layers == ['layer1', 'layer2', 'layer3']
-    assert not hasattr(model, 'conv2')
+    assert [n for n, _ in model.named_children()] == [
+        'conv1', 'layer1', 'layer2', 'layer3'
+    ]  # fmt: skip
+    assert model.out_strides == (4, 8)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +142,8 @@ def test_nothing_past_the_last_output_is_built():
         ('attention_layers', 3, TypeError),
         ('out_indices', (), ValueError),
         ('out_indices', (1, 1), ValueError),
+        ('out_indices', (2, 1), ValueError),
+        ('out_indices', 8, ValueError),
         ('frozen_stages', 8, ValueError),
         ('norm_eval', 1, TypeError),
     ],
