@@ -5,7 +5,7 @@ unchanged on top of them. Nothing here imports torchvision or ``mmcv.ops`` befor
 operator is called.
 """
 
-from mmghost.ops.extension import PROVIDED, remedy
-from mmghost.ops.switch import VARIABLE, in_use, install
+from .extension import PROVIDED, remedy
+from .switch import VARIABLE, in_use, install
 
 __all__ = ['PROVIDED', 'VARIABLE', 'in_use', 'install', 'remedy']

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mmghost.ops.backend import tolerate_nondeterminism, torchvision_ops, widen
+from .backend import tolerate_nondeterminism, torchvision_ops, widen
 
 
 @torch.no_grad()

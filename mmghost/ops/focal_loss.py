@@ -7,7 +7,7 @@ the same values: log(1 - p) is cut at float32's smallest normal number there.
 import torch
 from torch import Tensor
 
-from mmghost.ops.backend import single, widen
+from .backend import single, widen
 
 SMALLEST = torch.finfo(torch.float32).tiny
 

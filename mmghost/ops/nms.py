@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmghost.ops.backend import single, torchvision_ops, widen
+from .backend import single, torchvision_ops, widen
 
 LINEAR, GAUSSIAN = 1, 2  # mmcv's numbers of soft-NMS methods; 0 is hard suppression
 

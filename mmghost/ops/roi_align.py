@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmghost.ops.backend import (
+from .backend import (
     single,
     tolerate_nondeterminism,
     torchvision_ops,

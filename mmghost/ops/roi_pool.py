@@ -7,7 +7,7 @@ here are those of mmcv's CUDA kernel (mmcv compiles none for the CPU).
 import torch
 from torch import Tensor
 
-from mmghost.ops.backend import single, widen
+from .backend import single, widen
 
 CHUNK = 2**24  # values held at a time: 64 MiB in float32
 

@@ -6,7 +6,7 @@ import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
 
-from mmghost.ops.extension import NAME, StandInExtension, make_extension, remedy
+from .extension import NAME, StandInExtension, make_extension, remedy
 
 VARIABLE = 'MMGHOST_MMCV_OPS'
 MODES = ('auto', 'native', 'fallback')

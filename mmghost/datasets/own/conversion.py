@@ -9,11 +9,10 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 from rich.progress import track
 
-from mmghost.engine.checkpoints import examples
-from mmghost.engine.data_checks import Problem
-from mmghost.engine.errors import UserError
-from mmghost.engine.pictures import picture_fault, picture_size
-
+from ...engine.checkpoints import examples
+from ...engine.data_checks import Problem
+from ...engine.errors import UserError
+from ...engine.pictures import picture_fault, picture_size
 from .forms import Labels
 
 _OVER = 0.01  # of a side; YOLO labels are rounded, and may reach over it a little

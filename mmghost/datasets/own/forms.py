@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmghost.engine.checkpoints import examples
-from mmghost.engine.data_checks import near_file
-from mmghost.engine.errors import UserError, near
-from mmghost.engine.pictures import list_pictures
+from ...engine.checkpoints import examples
+from ...engine.data_checks import near_file
+from ...engine.errors import UserError, near
+from ...engine.pictures import list_pictures
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 # Where annotation files usually have their pictures, seen from their own folder.

@@ -10,18 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.config import Config
 
-from mmghost.engine.checkpoints import examples
-from mmghost.engine.data_checks import (
+from ...engine.checkpoints import examples
+from ...engine.data_checks import (
     Problem,
     check_class_names,
     check_coco,
     load_coco,
     near_file,
 )
-from mmghost.engine.errors import UserError
-from mmghost.engine.pictures import list_pictures, picture_size
-from mmghost.engine.preflight import preflight, raise_if_fatal
-
+from ...engine.errors import UserError
+from ...engine.pictures import list_pictures, picture_size
+from ...engine.preflight import preflight, raise_if_fatal
 from . import anchors as anchor_shapes
 from .conversion import to_coco
 from .forms import (
@@ -424,7 +423,7 @@ def _other_width(base: str, choices: Choices) -> dict[str, Any]:
     """What another width changes in a base of width 1.0."""
     if choices.width == 1.0:
         return {}
-    from mmghost.models import GhostNetV2
+    from ...models import GhostNetV2
 
     model = Config.fromfile(base_path(f'_base_/models/{base}.py', '/x.py')).model
     indices = model.backbone.out_indices

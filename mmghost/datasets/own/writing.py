@@ -1,13 +1,13 @@
 """The text of a config for data of one's own: short, for a person to read and change."""
 
+import colorsys
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mmghost
-
 from .plan import Plan
+from .source import Code, assign, comment, source
 
 
 class Detector(NamedTuple):
@@ -56,13 +56,14 @@ DETECTORS = {
         dict(type='AdamW', lr=0.004, weight_decay=0.05), 256, 32),
 }
 # fmt: on
+_COUNT = Code('len(classes)')
 # What the light heads learn well with, from scratch and from weights, for 8 pictures.
 _LIGHT_LR = {True: 0.002, False: 0.0005}
 
 
 def configs_folder() -> Path:
     """The folder of mmghost's configs: beside the package, or inside an installed one."""
-    package = Path(mmghost.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[2]
     beside = package.parent / 'configs'
     return beside if (beside / '_base_').is_dir() else package / '.mim' / 'configs'
 
@@ -75,63 +76,6 @@ def base_path(name: str, out: str) -> str:
         text = Path(os.path.relpath(path, folder)).as_posix()
         return text if text.startswith('.') else f'./{text}'
     return path.as_posix()
-
-
-def source(value: Any, indent: int = 0, before: int = 0) -> str:
-    """Write a value as a config does: ``dict(...)``, broken where it grows long.
-
-    Args:
-        value: What to write.
-        indent: Indentation of the line that it begins in.
-        before: How many characters stand before it in that line.
-    """
-    flat = _flat(value)
-    if len(flat) + indent + before <= 86 or not isinstance(value, dict | list | tuple):
-        return flat
-    pad = ' ' * (indent + 4)
-    if isinstance(value, dict):
-        inner = [
-            f'{pad}{key}={source(item, indent + 4, len(key) + 1)}'
-            for key, item in value.items()
-        ]
-        return 'dict(\n' + ',\n'.join(inner) + ')'
-    left, right = '[]' if isinstance(value, list) else '()'
-    inner = [f'{pad}{source(item, indent + 4)}' for item in value]
-    return f'{left}\n' + ',\n'.join(inner) + f',\n{" " * indent}{right}'
-
-
-class Code(str):
-    """An expression that is written as it is, such as ``len(classes)``."""
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, Code):
-        return str(value)
-    if isinstance(value, Mapping):
-        return f'dict({", ".join(f"{k}={_flat(v)}" for k, v in value.items())})'
-    if isinstance(value, list):
-        return f'[{", ".join(map(_flat, value))}]'
-    if isinstance(value, tuple):
-        return f'({", ".join(map(_flat, value))}{"," * (len(value) == 1)})'
-    return repr(value)
-
-
-def comment(lines: Sequence[str]) -> str:
-    """Write lines as comments, broken at 88 characters."""
-    import textwrap
-
-    return '\n'.join(
-        textwrap.fill(line, 88, initial_indent='# ', subsequent_indent='#   ')
-        for line in lines
-    )
-
-
-def assign(**values: Any) -> str:
-    """Write ``name = value`` lines."""
-    return '\n'.join(
-        f'{name} = {source(value, before=len(name) + 3)}'
-        for name, value in values.items()
-    )
 
 
 def nested(path: str, value: Any) -> dict:
@@ -223,14 +167,38 @@ def detection_text(
     Returns:
         The text.
     """
-    count = Code('len(classes)')
-    has_light = detector.light != detector.base
-    model = merged(
+    return _page(
+        header,
+        bases,
+        plan,
         dict(
-            backbone=starting_weights(weights, 'fpn' in bases[0]),
+            classes=tuple(classes),
+            size=plan.size,
+            batch_size=plan.batch,
+            max_epochs=plan.epochs,
         ),
+        dict(
+            model=_detector_model(
+                detector, bases[0], anchors, most_objects, weights, widen
+            )
+        ),
+        _detector_data(train, val, plan, masks),
+        _detector_training(detector, plan, iterations, weights),
+    )
+
+
+def _detector_model(
+    detector: Detector,
+    base: str,
+    anchors: Mapping[str, Any],
+    most_objects: int,
+    weights: str | None,
+    widen: Mapping[str, Any],
+) -> dict[str, Any]:
+    model = merged(
+        dict(backbone=starting_weights(weights, 'fpn' in base)),
         widen,
-        *(nested(head, dict(num_classes=count)) for head in detector.heads),
+        *(nested(head, dict(num_classes=_COUNT)) for head in detector.heads),
         anchors,
         # Its own pipelines pad to squares; here pictures keep their shape.
         dict(data_preprocessor=dict(pad_size_divisor=32))
@@ -243,18 +211,18 @@ def detection_text(
         model = merged(model, nested(place, dict(max_per_img=kept)))
     if not model['backbone']:
         del model['backbone']
+    return model
+
+
+def _detector_data(
+    train: tuple[str, str], val: tuple[str, str], plan: Plan, masks: bool
+) -> dict[str, Any]:
+    read = dict(type='LoadImageFromFile')
     load = dict(type='LoadAnnotations', with_bbox=True)
     load |= dict(with_mask=True) if masks else {}
     resize = dict(type='Resize', scale=Code('(size, size)'), keep_ratio=True)
+    flip = dict(type='RandomFlip', prob=0.5)
     meta = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
-    train_pipeline = [
-        dict(type='LoadImageFromFile'), load, resize,
-        dict(type='RandomFlip', prob=0.5), dict(type='PackDetInputs'),
-    ]  # fmt: skip
-    test_pipeline = [
-        dict(type='LoadImageFromFile'), resize, load,
-        dict(type='PackDetInputs', meta_keys=meta),
-    ]  # fmt: skip
 
     def dataset(ann_file: str, folder: str, pipeline: str, **more: Any) -> dict:
         return dict(
@@ -266,65 +234,76 @@ def detection_text(
             pipeline=Code(pipeline),
         )
 
-    if plan.light and has_light:
-        optimizer = dict(
-            type='AdamW', lr=light_lr(weights, plan.batch), weight_decay=0.05
-        )
+    keep = dict(filter_empty_gt=True, min_size=0)
+    return dict(
+        metainfo=dict(classes=Code('classes')),
+        train_pipeline=[read, load, resize, flip, dict(type='PackDetInputs')],
+        test_pipeline=[read, resize, load, dict(type='PackDetInputs', meta_keys=meta)],
+        train_dataloader=dict(
+            batch_size=Code('batch_size'),
+            num_workers=plan.workers,
+            dataset=dataset(*train, 'train_pipeline', filter_cfg=keep),
+        ),
+        val_dataloader=dict(
+            num_workers=plan.workers, dataset=dataset(*val, 'test_pipeline')
+        ),
+        test_dataloader=Code('val_dataloader'),
+        val_evaluator=dict(ann_file=val[0], classwise=True),
+        test_evaluator=Code('val_evaluator'),
+    )
+
+
+def _detector_training(
+    detector: Detector, plan: Plan, iterations: int, weights: str | None
+) -> dict[str, Any]:
+    if plan.light and detector.light != detector.base:
+        optimizer = _light_optimizer(light_lr(weights, plan.batch))
     else:
         lr = detector.optimizer['lr'] * plan.batch / detector.recipe_batch
-        optimizer = detector.optimizer | dict(lr=lr)
-    optimizer['lr'] = float(f'{optimizer["lr"]:.2g}')
-    keep = dict(filter_empty_gt=True, min_size=0)
-    parts = [
-        comment(header),
-        '_base_ = ' + source(list(bases), before=9) + '\n',
-        assign(
-            classes=tuple(classes), size=plan.size, batch_size=plan.batch,
-            max_epochs=plan.epochs,
-        ) + '\n',
-        assign(model=model) + '\n',
-        assign(
-            metainfo=dict(classes=Code('classes')),
-            train_pipeline=train_pipeline,
-            test_pipeline=test_pipeline,
-            train_dataloader=dict(
-                batch_size=Code('batch_size'),
-                num_workers=plan.workers,
-                dataset=dataset(*train, 'train_pipeline', filter_cfg=keep),
-            ),
-            val_dataloader=dict(
-                num_workers=plan.workers, dataset=dataset(*val, 'test_pipeline')
-            ),
-            test_dataloader=Code('val_dataloader'),
-            val_evaluator=dict(ann_file=val[0], classwise=True),
-            test_evaluator=Code('val_evaluator'),
-        ) + '\n',
-        assign(
-            train_cfg=dict(
-                type='EpochBasedTrainLoop', max_epochs=Code('max_epochs'),
-                val_interval=max(1, plan.epochs // 4),
-            ),
-            val_cfg=dict(type='ValLoop'),
-            test_cfg=dict(type='TestLoop'),
-            optim_wrapper=dict(
-                type='OptimWrapper', optimizer=optimizer, clip_grad=dict(max_norm=10)
-            ),
-            param_scheduler=cosine_schedule(plan.epochs, iterations),
-            auto_scale_lr=dict(enable=False, base_batch_size=plan.batch),
-            # The evaluation's first figure, which 'auto' would take, is that of a class.
-            default_hooks=dict(
-                logger=dict(interval=10),
-                checkpoint=dict(max_keep_ckpts=2, save_best='coco/bbox_mAP'),
-            ),
-        ) + '\n',
-    ]  # fmt: skip
-    return '\n'.join(parts) + _cpu_hooks(plan)
+        optimizer = detector.optimizer | dict(lr=_rounded(lr))
+    return dict(
+        train_cfg=dict(
+            type='EpochBasedTrainLoop',
+            max_epochs=Code('max_epochs'),
+            val_interval=max(1, plan.epochs // 4),
+        ),
+        val_cfg=dict(type='ValLoop'),
+        test_cfg=dict(type='TestLoop'),
+        optim_wrapper=_clipped(optimizer),
+        param_scheduler=cosine_schedule(plan.epochs, iterations),
+        auto_scale_lr=dict(enable=False, base_batch_size=plan.batch),
+        # The evaluation's first figure, which 'auto' would take, is that of a class.
+        default_hooks=dict(
+            logger=dict(interval=10),
+            checkpoint=dict(max_keep_ckpts=2, save_best='coco/bbox_mAP'),
+        ),
+    )
 
 
-def _cpu_hooks(plan: Plan) -> str:
-    if not plan.light:
-        return ''
-    return "custom_hooks = [dict(type='mmghost.ChannelsLastHook')]  # faster on CPUs\n"
+def _light_optimizer(lr: float) -> dict[str, Any]:
+    return dict(type='AdamW', lr=_rounded(lr), weight_decay=0.05)
+
+
+def _clipped(optimizer: dict[str, Any]) -> dict[str, Any]:
+    return dict(type='OptimWrapper', optimizer=optimizer, clip_grad=dict(max_norm=10))
+
+
+def _rounded(lr: float) -> float:
+    return float(f'{lr:.2g}')
+
+
+def _page(
+    header: Sequence[str],
+    bases: str | Sequence[str],
+    plan: Plan,
+    *blocks: Mapping[str, Any],
+) -> str:
+    """Write a config: comment and bases, then blocks of assignments."""
+    bases = bases if isinstance(bases, str) else list(bases)
+    parts = [f'{comment(header)}\n_base_ = {source(bases, before=9)}']
+    parts += [assign(**block) for block in blocks]
+    hooks = "custom_hooks = [dict(type='mmghost.ChannelsLastHook')]  # faster on CPUs\n"
+    return '\n\n'.join(parts) + '\n' + (hooks if plan.light else '')
 
 
 def classification_text(
@@ -338,23 +317,51 @@ def classification_text(
     weights: str | None,
 ) -> str:
     """Write the config of a classifier; see :func:`detection_text`."""
-    crop = [
-        dict(type='LoadImageFromFile'),
+    start: dict[str, Any] = {}
+    if weights is not None:
+        start = dict(load_from=None if weights == 'none' else weights)
+    lr = (2e-3 if weights == 'none' else 5e-4) * plan.batch / 32
+    return _page(
+        header,
+        base,
+        plan,
         dict(
-            type='RandomResizedCrop', scale=Code('size'), crop_ratio_range=(0.25, 1.0)
+            classes=tuple(classes),
+            size=plan.size,
+            batch_size=plan.batch,
+            max_epochs=plan.epochs,
         ),
-        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-        dict(type='PackInputs'),
-    ]
-    centre = [
-        dict(type='LoadImageFromFile'),
         dict(
-            type='ResizeEdge', scale=Code('size * 8 // 7'), edge='short',
-            backend='pillow', interpolation='bicubic',
+            model=dict(head=dict(num_classes=_COUNT)),
+            **_classifier_data(train, val, plan),
         ),
-        dict(type='CenterCrop', crop_size=Code('size')),
-        dict(type='PackInputs'),
-    ]  # fmt: skip
+        dict(
+            train_cfg=dict(
+                max_epochs=Code('max_epochs'), val_interval=max(1, plan.epochs // 4)
+            ),
+            optim_wrapper=dict(optimizer=dict(lr=_rounded(lr))),
+            param_scheduler=cosine_schedule(plan.epochs, iterations),
+            auto_scale_lr=dict(base_batch_size=plan.batch),
+            default_hooks=dict(logger=dict(interval=10)),
+            **start,
+        ),
+    )
+
+
+def _classifier_data(train: str, val: str, plan: Plan) -> dict[str, Any]:
+    read, pack = dict(type='LoadImageFromFile'), dict(type='PackInputs')
+    crop = dict(
+        type='RandomResizedCrop', scale=Code('size'), crop_ratio_range=(0.25, 1.0)
+    )
+    flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
+    resize = dict(
+        type='ResizeEdge',
+        scale=Code('size * 8 // 7'),
+        edge='short',
+        backend='pillow',
+        interpolation='bicubic',
+    )
+    centre = dict(type='CenterCrop', crop_size=Code('size'))
 
     def loader(folder: str, pipeline: str) -> dict:
         return dict(
@@ -368,38 +375,14 @@ def classification_text(
             ),
         )
 
-    start: dict[str, Any] = {}
-    if weights is not None:
-        start = dict(load_from=None if weights == 'none' else weights)
-    lr = (2e-3 if weights == 'none' else 5e-4) * plan.batch / 32
-    parts = [
-        comment(header),
-        f'_base_ = {base!r}\n',
-        assign(
-            classes=tuple(classes), size=plan.size, batch_size=plan.batch,
-            max_epochs=plan.epochs,
-        ) + '\n',
-        assign(
-            model=dict(head=dict(num_classes=Code('len(classes)'))),
-            metainfo=dict(classes=Code('classes')),
-            train_pipeline=crop,
-            test_pipeline=centre,
-            train_dataloader=loader(train, 'train_pipeline'),
-            val_dataloader=loader(val, 'test_pipeline'),
-            test_dataloader=Code('val_dataloader'),
-        ) + '\n',
-        assign(
-            train_cfg=dict(
-                max_epochs=Code('max_epochs'), val_interval=max(1, plan.epochs // 4)
-            ),
-            optim_wrapper=dict(optimizer=dict(lr=float(f'{lr:.2g}'))),
-            param_scheduler=cosine_schedule(plan.epochs, iterations),
-            auto_scale_lr=dict(base_batch_size=plan.batch),
-            default_hooks=dict(logger=dict(interval=10)),
-            **start,
-        ) + '\n',
-    ]  # fmt: skip
-    return '\n'.join(parts) + _cpu_hooks(plan)
+    return dict(
+        metainfo=dict(classes=Code('classes')),
+        train_pipeline=[read, crop, flip, pack],
+        test_pipeline=[read, resize, centre, pack],
+        train_dataloader=loader(train, 'train_pipeline'),
+        val_dataloader=loader(val, 'test_pipeline'),
+        test_dataloader=Code('val_dataloader'),
+    )
 
 
 def segmentation_text(
@@ -428,37 +411,59 @@ def segmentation_text(
         iterations: Steps of the whole training.
         weights: As for :func:`starting_weights`.
     """
+    return _page(
+        header,
+        bases,
+        plan,
+        dict(
+            classes=tuple(classes),
+            crop_size=(plan.size, plan.size),
+            batch_size=plan.batch,
+            max_iters=iterations,
+        ),
+        dict(model=_segmentor_model(plan, weights)),
+        dict(
+            metainfo=dict(classes=Code('classes'), palette=_palette(len(classes))),
+            **_segmentor_data(data, train, val, plan, scale),
+        ),
+        _segmentor_training(plan, iterations, weights),
+    )
+
+
+def _segmentor_model(plan: Plan, weights: str | None) -> dict[str, Any]:
     dilations = (1, 6, 12, 18)
     while max(dilations) * 16 >= plan.size and max(dilations) > 1:
         dilations = tuple(max(1, dilation // 2) for dilation in dilations)
-    head = dict(
-        dilations=tuple(dict.fromkeys(dilations)), num_classes=Code('len(classes)')
-    )
+    head = dict(dilations=tuple(dict.fromkeys(dilations)), num_classes=_COUNT)
+    auxiliary = dict(num_classes=_COUNT)
     if plan.light:
         head |= dict(channels=64, c1_channels=24)
-        auxiliary: Any = None
-    else:
-        auxiliary = dict(num_classes=Code('len(classes)'))
-    optimizer = (
-        dict(type='AdamW', lr=light_lr(weights, plan.batch) * 2, weight_decay=0.05)
-        if plan.light
-        else dict(
-            type='SGD', lr=0.01 * plan.batch / 16, momentum=0.9, weight_decay=0.0005
-        )
-    )
-    model = dict(
+    return dict(
         data_preprocessor=dict(size=Code('crop_size')),
         backbone=dict(output_stride=16, **starting_weights(weights, False)),
         decode_head=head,
-        auxiliary_head=auxiliary,
+        auxiliary_head=None if plan.light else auxiliary,
     )
+
+
+def _segmentor_data(
+    data: Mapping[str, Any],
+    train: tuple[str, str],
+    val: tuple[str, str],
+    plan: Plan,
+    scale: int,
+) -> dict[str, Any]:
+    read, load = dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')
+    pack = dict(type='PackSegInputs')
     resize = dict(type='Resize', scale=(scale, scale), keep_ratio=True)
-    random_resize = dict(
+    vary = dict(
         type='RandomResize',
         scale=(scale, scale),
         ratio_range=(0.75, 1.5),
         keep_ratio=True,
     )
+    crop = dict(type='RandomCrop', crop_size=Code('crop_size'), cat_max_ratio=0.9)
+    flip = dict(type='RandomFlip', prob=0.5)
 
     def loader(folders: tuple[str, str], pipeline: str, **more: Any) -> dict:
         return dict(
@@ -474,80 +479,74 @@ def segmentation_text(
             ),
         )
 
+    return dict(
+        train_pipeline=[read, load, vary, crop, flip, pack],
+        test_pipeline=[read, resize, load, pack],
+        train_dataloader=loader(
+            train,
+            'train_pipeline',
+            batch_size=Code('batch_size'),
+            sampler=dict(type='InfiniteSampler', shuffle=True),
+        ),
+        val_dataloader=loader(
+            val,
+            'test_pipeline',
+            batch_size=1,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+        ),
+        test_dataloader=Code('val_dataloader'),
+        val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+        test_evaluator=Code('val_evaluator'),
+    )
+
+
+def _segmentor_training(
+    plan: Plan, iterations: int, weights: str | None
+) -> dict[str, Any]:
+    if plan.light:
+        optimizer = _light_optimizer(light_lr(weights, plan.batch) * 2)
+    else:
+        optimizer = dict(
+            type='SGD',
+            lr=_rounded(0.01 * plan.batch / 16),
+            momentum=0.9,
+            weight_decay=0.0005,
+        )
     interval = max(1, iterations // 4)
-    parts = [
-        comment(header),
-        '_base_ = ' + source(list(bases), before=9) + '\n',
-        assign(
-            classes=tuple(classes),
-            crop_size=(plan.size, plan.size),
-            batch_size=plan.batch,
-            max_iters=iterations,
-        ) + '\n',
-        assign(model=model) + '\n',
-        assign(
-            metainfo=dict(classes=Code('classes'), palette=_palette(len(classes))),
-            train_pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations'),
-                random_resize,
-                dict(type='RandomCrop', crop_size=Code('crop_size'), cat_max_ratio=0.9),
-                dict(type='RandomFlip', prob=0.5),
-                dict(type='PackSegInputs'),
-            ],
-            test_pipeline=[
-                dict(type='LoadImageFromFile'),
-                resize,
-                dict(type='LoadAnnotations'),
-                dict(type='PackSegInputs'),
-            ],
-            train_dataloader=loader(
-                train, 'train_pipeline', batch_size=Code('batch_size'),
-                sampler=dict(type='InfiniteSampler', shuffle=True),
-            ),
-            val_dataloader=loader(
-                val, 'test_pipeline', batch_size=1,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-            ),
-            test_dataloader=Code('val_dataloader'),
-            val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
-            test_evaluator=Code('val_evaluator'),
-        ) + '\n',
-        assign(
-            train_cfg=dict(
-                type='IterBasedTrainLoop', max_iters=Code('max_iters'),
-                val_interval=interval,
-            ),
-            val_cfg=dict(type='ValLoop'),
-            test_cfg=dict(type='TestLoop'),
-            optim_wrapper=dict(
-                type='OptimWrapper',
-                optimizer=optimizer | dict(lr=float(f'{optimizer["lr"]:.2g}')),
-                clip_grad=dict(max_norm=10),
-            ),
-            param_scheduler=[
-                dict(
-                    type='LinearLR', start_factor=0.01, by_epoch=False, begin=0,
-                    end=max(1, min(50, iterations // 10)),
-                ),
-                dict(
-                    type='PolyLR', eta_min=1e-5, power=0.9, begin=0,
-                    end=Code('max_iters'), by_epoch=False,
-                ),
-            ],
-            auto_scale_lr=dict(enable=False, base_batch_size=plan.batch),
-            default_hooks=dict(
-                logger=dict(interval=10),
-                checkpoint=dict(interval=interval, max_keep_ckpts=2),
-            ),
-        ) + '\n',
-    ]  # fmt: skip
-    return '\n'.join(parts) + _cpu_hooks(plan)
+    warm_up = dict(
+        type='LinearLR',
+        start_factor=0.01,
+        by_epoch=False,
+        begin=0,
+        end=max(1, min(50, iterations // 10)),
+    )
+    decay = dict(
+        type='PolyLR',
+        eta_min=1e-5,
+        power=0.9,
+        begin=0,
+        end=Code('max_iters'),
+        by_epoch=False,
+    )
+    return dict(
+        train_cfg=dict(
+            type='IterBasedTrainLoop',
+            max_iters=Code('max_iters'),
+            val_interval=interval,
+        ),
+        val_cfg=dict(type='ValLoop'),
+        test_cfg=dict(type='TestLoop'),
+        optim_wrapper=_clipped(optimizer),
+        param_scheduler=[warm_up, decay],
+        auto_scale_lr=dict(enable=False, base_batch_size=plan.batch),
+        default_hooks=dict(
+            logger=dict(interval=10),
+            checkpoint=dict(interval=interval, max_keep_ckpts=2),
+        ),
+    )
 
 
 def _palette(count: int) -> list[list[int]]:
     """Colours to draw classes in: black for the first, hues around the circle then."""
-    import colorsys
-
     hues = [colorsys.hsv_to_rgb(i * 0.381966 % 1, 0.75, 1) for i in range(count - 1)]
     return [[0, 0, 0], *([round(255 * part) for part in hue] for hue in hues)]

@@ -14,7 +14,7 @@ from mmghost.datasets.own.forms import classes_near, find_labels
 from mmghost.datasets.own.making import Choices
 from mmghost.datasets.own.objects import count_objects, odd_objects, wrong_sizes
 from mmghost.datasets.own.plan import Machine, fitting_size, make_plan, power_of_two
-from mmghost.datasets.own.writing import Code, source
+from mmghost.datasets.own.source import Code, source
 
 from .breaking import TRAIN, VAL, WAYS, edit, write
 
