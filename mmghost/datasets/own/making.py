@@ -382,7 +382,9 @@ def fitting_anchors(detector: Any, plan: Plan, objects: Objects) -> tuple[dict, 
         What to override below ``model``, and a line for the person.
     """
     boxes = objects.boxes_at(plan.size)
-    if detector.title == 'YOLOv3':
+    if not detector.anchors:
+        return {}, ''
+    if detector.anchors == 'shapes':
         if len(boxes) < 9:
             return {}, ''
         shapes = anchor_shapes.cluster(boxes)
@@ -394,9 +396,7 @@ def fitting_anchors(detector: Any, plan: Plan, objects: Objects) -> tuple[dict, 
         words = f'Anchors are clustered from the boxes and match {share:.0%} of them.'
         return dict(bbox_head=dict(anchor_generator=dict(base_sizes=levels))), words
     strides = detector.strides[plan.light]
-    if not strides:
-        return {}, ''
-    retina = detector.title == 'RetinaNet'
+    retina = detector.anchors == 'octaves'
     default, octaves = (4, 3) if retina else (8, 1)
     scale, share, usual = anchor_shapes.best_scale(boxes, strides, default, octaves)
     words = f'Anchors match the shape of {share:.0%} of the boxes'
@@ -414,7 +414,7 @@ def fitting_anchors(detector: Any, plan: Plan, objects: Objects) -> tuple[dict, 
         # RoIs go to the levels that their anchors are on.
         finest = dict(finest_scale=max(4, round(56 * scale / default)))
         parts = ['bbox_roi_extractor']
-        parts += ['mask_roi_extractor'] if detector.title == 'Mask R-CNN' else []
+        parts += ['mask_roi_extractor'] * ('roi_head.mask_head' in detector.heads)
         overrides['roi_head'] = dict.fromkeys(parts, finest)
     return overrides, words
 

@@ -21,7 +21,10 @@ class Detector(NamedTuple):
         optimizer: Of its recipe, with the lr for ``recipe_batch`` pictures.
         recipe_batch: The batch size that the lr is for.
         batch: Pictures a step on one GPU at most.
-        strides: Of its anchors on GPUs and with light heads; none for anchor-free heads.
+        anchors: How its config names them: ``'scales'``, ``'octaves'`` (RetinaNet's),
+            ``'shapes'`` (YOLOv3's); empty for heads that have none.
+        strides: Of the anchors on GPUs and with light heads, where they have scales.
+        square: Whether its recipe pads pictures to squares.
     """
 
     title: str
@@ -31,7 +34,9 @@ class Detector(NamedTuple):
     optimizer: dict[str, Any]
     recipe_batch: int
     batch: int = 16
+    anchors: str = ''
     strides: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    square: bool = False
 
 
 # fmt: off
@@ -41,19 +46,20 @@ DETECTORS = {
     'retinanet': Detector(
         'RetinaNet', 'retinanet_ghostnetv2_fpn', 'retinanet_ghostnetv2_light',
         ('bbox_head',), _SGD | dict(lr=0.01), 16,
-        strides=((8, 16, 32, 64, 128), (8, 16, 32))),
+        anchors='octaves', strides=((8, 16, 32, 64, 128), (8, 16, 32))),
     'faster-rcnn': Detector(
         'Faster R-CNN', 'faster-rcnn_ghostnetv2_fpn', 'faster-rcnn_ghostnetv2_fpn',
-        _BOX, _SGD, 16, strides=((4, 8, 16, 32, 64),) * 2),
+        _BOX, _SGD, 16, anchors='scales', strides=((4, 8, 16, 32, 64),) * 2),
     'mask-rcnn': Detector(
         'Mask R-CNN', 'mask-rcnn_ghostnetv2_fpn', 'mask-rcnn_ghostnetv2_light',
-        (*_BOX, 'roi_head.mask_head'), _SGD, 16, strides=((4, 8, 16, 32, 64),) * 2),
+        (*_BOX, 'roi_head.mask_head'), _SGD, 16,
+        anchors='scales', strides=((4, 8, 16, 32, 64),) * 2),
     'yolov3': Detector(
         'YOLOv3', 'yolov3_ghostnetv2', 'yolov3_ghostnetv2', ('bbox_head',),
-        _SGD | dict(lr=0.003, weight_decay=0.0005), 64, 32),
+        _SGD | dict(lr=0.003, weight_decay=0.0005), 64, 32, anchors='shapes'),
     'rtmdet': Detector(
         'RTMDet', 'rtmdet_ghostnetv2', 'rtmdet_ghostnetv2', ('bbox_head',),
-        dict(type='AdamW', lr=0.004, weight_decay=0.05), 256, 32),
+        dict(type='AdamW', lr=0.004, weight_decay=0.05), 256, 32, square=True),
 }
 # fmt: on
 _COUNT = Code('len(classes)')
@@ -200,10 +206,8 @@ def _detector_model(
         widen,
         *(nested(head, dict(num_classes=_COUNT)) for head in detector.heads),
         anchors,
-        # Its own pipelines pad to squares; here pictures keep their shape.
-        dict(data_preprocessor=dict(pad_size_divisor=32))
-        if detector.title == 'RTMDet'
-        else {},
+        # Here pictures keep their shape.
+        dict(data_preprocessor=dict(pad_size_divisor=32)) if detector.square else {},
     )
     if most_objects > 100:
         kept = -(-most_objects * 5 // 4 // 100) * 100
