@@ -1,5 +1,7 @@
 """Tables of the pages that say how networks are built are those of the networks."""
 
+import json
+
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -56,3 +58,16 @@ def test_the_channels_of_other_backbones(first, config):
         maps = model(torch.rand(1, 3, 64, 64))
     assert [m.shape[1] for m in maps] == [int(c) for c in line[2].split(',')]
     assert [64 // m.shape[-1] for m in maps] == [4, 8, 16, 32]
+
+
+def test_the_parameters_of_the_nuclei_models_are_the_ledgers(root):
+    counted = {}
+    ledger = json.loads((root / 'mmghost/analysis/reproduction.json').read_text())
+    for table in ledger['tables']:
+        for row in table['rows']:
+            figure = row.get('measured', {}).get('value')
+            counted[figure] = row.get('cost', {}).get('model', [0])[0]
+    lines = cells('docs/results.md')
+    (start,) = [i for i, line in enumerate(lines) if 'parameters, all' in line]
+    for _, _, parameters, figure, *_ in lines[start + 1 : start + 5]:
+        assert parameters == f'{counted[float(figure)] / 1e6:.2f} M'
