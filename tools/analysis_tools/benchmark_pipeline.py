@@ -13,7 +13,7 @@ import math
 import torch
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis.pipelines import time_loader, time_steps, time_training
+from mmghost.analysis.loading_speed import time_loader, time_steps, time_training
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions

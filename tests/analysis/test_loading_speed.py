@@ -5,7 +5,7 @@ import time
 import pytest
 from mmengine.config import Config
 
-from mmghost.analysis.pipelines import time_loader, time_steps, time_training
+from mmghost.analysis.loading_speed import time_loader, time_steps, time_training
 from tests.engine.conftest import no_trace_of_other_runners, shapes  # noqa: F401
 from tests.engine.toys import write_config
 
