@@ -123,6 +123,23 @@ def test_the_step_is_left_out_where_that_is_wanted(tmp_path, shapes):
         assert torch.as_tensor(value).isfinite().all(), name
 
 
+@pytest.mark.parametrize('average', [dict(), dict(priority=49)], ids=str)
+def test_averaged_statistics_take_in_nothing_of_a_step_left_out(
+    tmp_path, shapes, average
+):
+    """Also where the averaging comes before other hooks, as in RTMDet's config."""
+    more = "custom_hooks = [{}, dict(type='Poison', at=1)]\n".format(
+        dict(type='EMAHook', update_buffers=True, momentum=0.5, **average)
+    )
+    more += "model['backbone'].pop('norm_cfg')"
+    path = write_config(tmp_path, 'classification', shapes, more)
+    train(path, {'default_hooks.finite.action': 'skip'})
+    saved = state(tmp_path / 'work' / 'iter_4.pth')
+    for key in ('state_dict', 'ema_state_dict'):
+        for name, value in saved[key].items():
+            assert torch.as_tensor(value).isfinite().all(), f'{key}: {name}'
+
+
 def test_skipping_ends_after_so_many_in_a_row(tmp_path, shapes):
     path = write_config(tmp_path, 'classification', shapes)
     options = {
