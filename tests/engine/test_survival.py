@@ -242,13 +242,14 @@ def test_other_errors_keep_their_traceback():
 
 
 def start(config: str, *flags: str) -> subprocess.Popen:
-    """Start tools/train.py in a session of its own."""
+    """Start tools/train.py in a session, and so a process group, of its own."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / 'tools' / 'train.py'), config, *flags],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        start_new_session=True,
     )
 
 
@@ -286,6 +287,21 @@ def test_ctrl_c_saves_the_iteration_and_leaves_cleanly(tmp_path, shapes):
     more = {f'train_cfg.{k}': done + 1 for k in ('max_iters', 'val_interval')}
     cfg = train(path, more | {'param_scheduler': []}, resume='auto')
     assert cfg.load_from == str(last)
+
+
+def test_loading_processes_leave_ctrl_c_to_the_training(tmp_path, shapes):
+    """A terminal sends it to the whole process group, workers included."""
+    more = BY_EPOCH.format(epochs=999).replace('num_workers=1', 'num_workers=2')
+    path = write_config(tmp_path, 'classification', shapes, more)
+    work = tmp_path / 'work'
+    process = start(path, '--cfg-options', 'param_scheduler=[]')
+    wait_for((work / 'epoch_1.pth').is_file, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 130, errors[-2000:]
+    assert errors.count('the state will be saved') == 1
+    assert 'Traceback' not in errors
+    assert list(work.glob('interrupted_iter_*.pth'))
 
 
 def test_told_to_end_in_an_evaluation_it_saves_the_trainings_own_weights(
