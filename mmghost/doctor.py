@@ -70,6 +70,7 @@ SECOND_GENERATION = {
 LAST_FOR_CUDA_12 = "'torch<2.10'"
 PYTHONS = ((3, 10), (3, 12))  # first and last that the stacks are tested with
 PIP = 'python -m pip'
+PATIENCE = 300  # for how long probes may say nothing, in s
 LEFTOVER = '~'  # pip renames what it is about to remove
 
 # Sign in an error message -> the command that mends it.
@@ -372,35 +373,50 @@ doctor.answer(sys.argv[2:])
 
 def answer(names: list[str]) -> None:
     """Run probes in this process and print each finding as a line of JSON."""
-    out, sys.stdout = sys.stdout, sys.stderr  # what an import prints is not an answer
+    # What an import prints is not an answer, be it from Python or from C.
+    out = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
     for name in names:
         try:
             facts = PROBES[name]()
-        except Exception as error:  # whatever it is, it is what was asked for
+        except (Exception, SystemExit) as error:  # whatever it is, it was asked for
             facts = {'error': f'{type(error).__name__}: {error}'}
         print(json.dumps({'probe': name, 'facts': facts}), file=out, flush=True)
 
 
 def run_probes(names: list[str]) -> dict[str, dict[str, Any]]:
-    """Run probes in a child process; one that dies is a finding like any other."""
+    """Run probes in a child process; one that ends or hangs is a finding like any other."""
     findings: dict[str, dict[str, Any]] = {}
     while len(findings) < len(names):
-        left = names[len(findings) :]
+        known = len(findings)
+        printed, end = _run_child(names[known:])
+        for line in printed.splitlines():
+            entry = json.loads(line)
+            findings[entry['probe']] = entry['facts']
+        # One that said something in time may only be slow: the rest is tried anew.
+        slow = end is None and len(findings) > known
+        if len(findings) < len(names) and not slow:
+            error = end or f'gave no answer within {PATIENCE} s'
+            findings[names[len(findings)]] = {'error': error}
+    return findings
+
+
+def _run_child(names: list[str]) -> tuple[str, str | None]:
+    """Run probes and return what was printed and how it ended, None if out of time."""
+    try:
         child = subprocess.run(
-            [sys.executable, '-W', 'ignore', '-c', CHILD, __file__, *left],
+            [sys.executable, '-W', 'ignore', '-c', CHILD, __file__, *names],
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE,
         )
-        for line in child.stdout.splitlines():
-            entry = json.loads(line)
-            findings[entry['probe']] = entry['facts']
-        if child.returncode and len(findings) < len(names):
-            said = child.stderr.strip().splitlines()[-1:] or ['']
-            findings[names[len(findings)]] = {
-                'error': f'the process died with code {child.returncode}: {said[0]}'
-            }
-    return findings
+    except subprocess.TimeoutExpired as error:
+        printed = error.stdout or b''  # bytes in spite of text=True
+        return printed.decode() if isinstance(printed, bytes) else printed, None
+    said = child.stderr.strip().splitlines()[-1:] or ['']
+    return child.stdout, f'the process died with code {child.returncode}: {said[0]}'
 
 
 # -- Diagnosis: from data to problems, so that tests can give it any environment. ------
@@ -446,9 +462,10 @@ def wrong_python(python: str) -> list[Problem]:
     first, last = PYTHONS
     if first <= tuple(int(part) for part in python.split('.')[:2]) <= last:
         return []
+    tested = ' to '.join('.'.join(map(str, version)) for version in PYTHONS)
     return [
         Problem(
-            f'Python {python} is not among the tested ones, 3.10 to 3.12',
+            f'Python {python} is not among the tested ones, {tested}',
             'make env PYTHON=python3.11',
         )
     ]
@@ -668,7 +685,9 @@ def mend_for(probe: str, error: str, installed: dict[str, str]) -> str:
         if found:
             return found.expand(mend)
     if probe in ('torch', 'torchvision'):  # the same torch, its torchvision by pip
-        torch = f'torch=={installed["torch"].split("+")[0]}'
+        torch = 'torch'
+        if 'torch' in installed:  # it may be there without having been installed
+            torch += f'=={installed["torch"].split("+")[0]}'
         gone = 'torchvision' if probe == 'torchvision' else 'torch torchvision'
         return f'{PIP} uninstall -y {gone} && {PIP} install {torch} torchvision'
     if probe in ('mmghost', 'registries'):

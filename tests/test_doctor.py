@@ -204,6 +204,40 @@ def test_probe_that_kills_its_process_is_a_finding_and_the_others_still_run(
     assert findings['mmdet'] == findings['mmpretrain'] == whole
 
 
+@pytest.mark.parametrize(
+    ('module', 'error'),
+    [
+        ('import sys; sys.exit(0)', 'SystemExit: 0'),
+        ('import os; os._exit(0)', 'died with code 0'),
+        ('import time; time.sleep(99)', 'gave no answer within 5 s'),
+        ('import os; os.system("echo not JSON")', None),
+    ],
+)
+def test_probe_that_ends_its_process_hangs_or_talks_is_told_and_the_next_one_runs(
+    tmp_path, monkeypatch, module, error
+):
+    (tmp_path / 'mmdet.py').touch()
+    (tmp_path / 'mmseg.py').write_text(module)
+    (tmp_path / 'mmpretrain.py').touch()
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    if 'sleep' in module:
+        monkeypatch.setattr(doctor, 'PATIENCE', 5)
+    findings = doctor.run_probes(['mmdet', 'mmseg', 'mmpretrain'])
+    whole = {'imports': True, 'version': None}
+    assert findings['mmdet'] == findings['mmpretrain'] == whole
+    assert error in findings['mmseg']['error'] if error else findings['mmseg'] == whole
+
+
+def test_a_torch_that_pip_does_not_know_is_told_with_a_command():
+    installed = {name: version for name, version in ONEDL.items() if name != 'torch'}
+    problems = diagnose(installed, torchvision='OSError: undefined symbol')
+    mends = [problem.mend for problem in problems if 'undefined' in problem.what]
+    assert mends == [
+        'python -m pip uninstall -y torchvision && '
+        'python -m pip install torch torchvision'
+    ]
+
+
 @pytest.fixture(scope='module')
 def report(root):
     """Run the tool on the environment of the tests."""

@@ -20,10 +20,10 @@ from mmengine.config import Config
 from ..engine.errors import UserError, near
 from ..engine.launch import load_config, prepare_train, run_train
 from ..engine.toolbox import toolbox_of
-from .benchmarking import interleave
 from .complexity import Complexity, complexity
 from .config_costs import build_model
 from .reproduction import Row, Table, row_config
+from .timing import interleave
 
 METRIC = 'accuracy/top1'
 # Settings that say where and how verbosely a training runs, not what it is.

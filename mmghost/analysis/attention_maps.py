@@ -16,6 +16,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..engine.errors import UserError
+from ..engine.toolbox import takes_rgb
 from ..models import DFCAttention
 from ..models.ghost_module import GhostModule
 from .config_costs import default_shape
@@ -59,6 +60,37 @@ def read_picture(
     return mmcv.imrescale(image, tuple(shape or default_shape(cfg)))
 
 
+def query_fraction(path: str, x: float, y: float) -> tuple[float, float]:
+    """Turn a position in px of a picture into fractions of its height and width.
+
+    Args:
+        path: The picture.
+        x: From its left side, in px.
+        y: From its upper side, in px.
+
+    Returns:
+        Row and column in [0, 1), as :func:`stage_maps` takes them.
+
+    Raises:
+        UserError: If the position is not in the picture.
+    """
+    height, width = mmcv.imread(path).shape[:2]
+    if not (0 <= x < width and 0 <= y < height):
+        raise UserError(
+            f'position {x:g} {y:g}: {path} has {width} x {height} px (width x height)'
+        )
+    return y / height, x / width
+
+
+def undilate(cfg: Config) -> None:
+    """Set the output stride of a config's backbone to 32, in place.
+
+    The attention is the same then, and its maps are whole (docs/segmentation.md).
+    """
+    if cfg.model.backbone.get('output_stride', 32) != 32:
+        cfg.model.backbone.output_stride = 32
+
+
 def to_input(image: np.ndarray, model: nn.Module) -> Tensor:
     """Normalise a picture as a model's data preprocessor does.
 
@@ -77,17 +109,9 @@ def to_input(image: np.ndarray, model: nn.Module) -> Tensor:
     if mean is None:
         return x
     std = preprocessor.std
-    if not _takes_rgb(preprocessor):
+    if not takes_rgb(preprocessor):
         x = x.flip(1)
     return (x - mean.view(-1, 1, 1).to(x)) / std.view(-1, 1, 1).to(x)
-
-
-def _takes_rgb(preprocessor: nn.Module) -> bool:
-    """Whether pictures, which the toolboxes load as BGR, are turned into RGB."""
-    for name in ('_channel_conversion', 'channel_conversion', 'to_rgb'):
-        if hasattr(preprocessor, name):
-            return bool(getattr(preprocessor, name))
-    return False
 
 
 @contextmanager

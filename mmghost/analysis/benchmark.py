@@ -11,7 +11,7 @@ import torch
 
 from ..engine.errors import UserError
 from .benchmark_models import MODELS, MODES, REFERENCE, build, macs
-from .benchmarking import Timing, interleave, machine, peak_memory
+from .timing import Timing, interleave, machine, peak_memory
 
 OURS = 'mmghost:ghostnetv2-1.0'
 PLAIN = ('eager', 'channels-last', 'deployed')

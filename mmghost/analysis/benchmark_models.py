@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..deploy.fusion import fold, folded_conv
+from ..deploy.tracing import export_by_tracing
 from ..engine.errors import UserError
 from ..models import GhostNetClassifier
 from .complexity import complexity
@@ -158,8 +159,7 @@ def _many_compilations() -> Any:
 def export(model: nn.Module, x: Tensor) -> bytes:
     """Export a network to ONNX, as it is and for one size, by tracing."""
     file = io.BytesIO()
-    newer = {} if torch.__version__ < '2.5' else dict(dynamo=False)
-    torch.onnx.export(model.eval(), (x,), file, opset_version=17, **newer)
+    export_by_tracing(model.eval(), (x,), file)
     return file.getvalue()
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..engine.errors import UserError
+from ..engine.errors import UserError, near
 from ..models.ghostnet import GhostNet
 
 
@@ -86,6 +86,29 @@ def stages_that_heads_see(backbone: nn.Module) -> list[nn.Module]:
     return [layer]
 
 
+def class_index(name: str, classes: Sequence[str] | None) -> int | None:
+    """Find a class by its name, in whatever case, or by its index.
+
+    Args:
+        name: What the person named; empty for no class in particular.
+        classes: The names of the model's classes, as far as they are known.
+
+    Returns:
+        The index; None for the empty name.
+
+    Raises:
+        UserError: If no class is called so.
+    """
+    if not name:
+        return None
+    if name.isdecimal():
+        return int(name)
+    names = {known.lower(): i for i, known in enumerate(classes or ())}
+    if name.lower() not in names:
+        raise UserError(f'there is no class {name!r}{near(name, names)}')
+    return names[name.lower()]
+
+
 def _metainfo(x: Tensor) -> dict[str, Any]:
     size = tuple(x.shape[2:])
     return dict(img_shape=size, ori_shape=size, pad_shape=size, scale_factor=(1.0, 1.0))
@@ -110,7 +133,8 @@ def grad_cam(
         The map, (H, W) in [0, 1], and the index of the class.
 
     Raises:
-        UserError: If the package grad-cam is missing, or there is no such class.
+        UserError: If the package grad-cam is missing, there is no such class, or a layer
+            has more than one map for the picture.
     """
     try:
         from pytorch_grad_cam import GradCAM
@@ -121,8 +145,7 @@ def grad_cam(
             'pip install "mmghost[visualization]", or pip install grad-cam'
         ) from None
     scores = ClassScores(model)
-    with torch.no_grad():
-        found = scores(x)[0]
+    found = _scores(scores, x, layers)
     if label is None:
         label = int(found.argmax())
     if not 0 <= label < len(found):
@@ -140,3 +163,25 @@ def grad_cam(
         for parameter in frozen:
             parameter.requires_grad_(False)
     return maps[0], label
+
+
+def _scores(scores: ClassScores, x: Tensor, layers: Sequence[nn.Module]) -> Tensor:
+    """Compute the scores of a picture, and see that each layer has one map of it."""
+    outputs: list[Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda _, __, output: outputs.append(output))
+        for layer in layers
+    ]
+    try:
+        with torch.no_grad():
+            found = scores(x)[0]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if any(len(output) != len(x) for output in outputs):
+        raise UserError(
+            'a layer has several maps of the picture, of which only one would be seen; '
+            'those of a dilated network are spread over phases: build it with '
+            'output_stride=32, whose features are the same (docs/segmentation.md)'
+        )
+    return found

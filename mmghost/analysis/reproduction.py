@@ -30,10 +30,15 @@ DATA = Path(__file__).with_name('reproduction.json')
 # What must be as in a row's config before a training counts as a measurement of it.
 DECISIVE = (
     'model',
+    'data_preprocessor',
     'train_dataloader',
     'train_cfg',
     'optim_wrapper',
     'param_scheduler',
+    'custom_hooks',  # the averaging of weights, a switch of pipelines
+    'load_from',
+    'val_dataloader.dataset',
+    'val_evaluator',
 )
 # Of a loader, what carries pictures and does not choose them; a door may fill it in.
 CARRYING = ('collate_fn', 'num_workers', 'persistent_workers', 'pin_memory')
@@ -316,13 +321,14 @@ def record(row_id: str, work_dir: Path, configs: Path, logs: Path) -> float:
     except FileNotFoundError as error:
         raise UserError(str(error)) from None
     names = [name for name in reversed(MAIN_METRICS) if name in curves.metrics]
-    evaluations = len(curves.metrics[names[0]]) if names else 0
-    epochs = ran.train_cfg.get('max_epochs')
-    if not evaluations or (epochs and not (work_dir / f'epoch_{epochs}.pth').exists()):
-        raise UserError(f'{work_dir}: the training has not come to its end')
+    source = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
+    if not names or not _has_ended(ran, work_dir, source, names[0]):
+        raise UserError(
+            f'{work_dir}: the training has not come to its end: there must be its last '
+            'checkpoint, and an evaluation of it in the log'
+        )
     value = curves.metrics[names[0]][-1][1]
     value = value * 100 if 'mAP' in names[0] else value
-    source = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
     kept = logs / f'{row_id.replace("/", "_")}.json'
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, kept)
@@ -339,10 +345,27 @@ def record(row_id: str, work_dir: Path, configs: Path, logs: Path) -> float:
 
 def _deciding(cfg: Config, key: str) -> Any:
     """What of a config's part decides the outcome of a training."""
-    value = cfg.get(key)
-    if key != 'train_dataloader' or value is None:
-        return value
-    return {name: item for name, item in value.items() if name not in CARRYING}
+    value: Any = cfg
+    for name in key.split('.'):
+        value = value and value.get(name)
+    if key == 'train_dataloader' and value is not None:
+        return {name: item for name, item in value.items() if name not in CARRYING}
+    if key == 'load_from' and value and cfg.get('resume'):
+        # A training that was resumed names its own checkpoint there.
+        own = Path(value).resolve().parent == Path(cfg.work_dir).resolve()
+        return None if own else value
+    return value or None
+
+
+def _has_ended(cfg: Config, work_dir: Path, log: Path, metric: str) -> bool:
+    """Whether the last checkpoint is there, and the log's last evaluation is of it."""
+    by_epoch = 'max_epochs' in cfg.train_cfg
+    length = cfg.train_cfg['max_epochs' if by_epoch else 'max_iters']
+    entries = map(json.loads, log.read_text(encoding='utf-8').splitlines())
+    # An evaluation's `step` is counted in what the training's length is counted in.
+    evaluated = [entry['step'] for entry in entries if metric in entry]
+    checkpoint = work_dir / f'{"epoch" if by_epoch else "iter"}_{length}.pth'
+    return checkpoint.exists() and evaluated[-1:] == [length]
 
 
 def render() -> str:

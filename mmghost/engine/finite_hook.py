@@ -39,6 +39,10 @@ class FiniteHook(Hook):
         >>> default_hooks = dict(finite=dict(type='mmghost.FiniteHook', action='skip'))
     """
 
+    # Before EMAHook, which is NORMAL or, in RTMDet's config, 49: it must find the running
+    # statistics put back.
+    priority = 'ABOVE_NORMAL'
+
     def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
         if action not in ACTIONS:
             raise ValueError(f'action must be one of {ACTIONS}, got {action!r}')

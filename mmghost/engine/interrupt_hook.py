@@ -1,5 +1,6 @@
 """A hook that saves the state when a training is told to end."""
 
+import os
 import signal
 import sys
 import threading
@@ -36,11 +37,13 @@ class InterruptHook(Hook):
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._process: int | None = None
         self._before: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Listen, as far as this is the thread that signals come to."""
         self.received = None
+        self._process = os.getpid()
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
@@ -53,6 +56,9 @@ class InterruptHook(Hook):
         self._before = {}
 
     def _receive(self, number: int, _: Any) -> None:
+        if os.getpid() != self._process:
+            self._receive_elsewhere(number)
+            return
         if self.received is not None and is_main_process():
             raise KeyboardInterrupt
         self.received = number
@@ -63,6 +69,16 @@ class InterruptHook(Hook):
                 file=sys.stderr,
                 flush=True,
             )
+
+    def _receive_elsewhere(self, number: int) -> None:
+        """Do in a forked process, such as one that loads pictures, what befits it.
+
+        A terminal sends Ctrl-C to all processes of its group: the training answers, and
+        ends its own. SIGTERM is how it does that.
+        """
+        if number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def after_train_iter(
         self,

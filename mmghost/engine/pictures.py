@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+# What the names of pictures end in, where nothing else says so.
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 # Network file systems answer slowly, but many at a time.
 _THREADS = 8
 _TAIL = 1024  # bytes; some cameras and tools leave a few behind the end mark

@@ -3,6 +3,7 @@
 import importlib.util
 from typing import Any, NamedTuple
 
+import torch.nn as nn
 from mmengine.config import Config
 
 from .errors import UserError
@@ -71,3 +72,16 @@ def toolbox_of(cfg: Config) -> Toolbox:
             f'pip install {box.distributions[1]} (beside mmcv or mmcv-lite)'
         )
     return box
+
+
+def takes_rgb(preprocessor: nn.Module) -> bool:
+    """Tell whether a data preprocessor turns pictures, loaded as BGR, into RGB.
+
+    Args:
+        preprocessor: That of a model of one of the toolboxes.
+    """
+    # mmpretrain's name, that of mmseg's releases, and mmengine's, which the others have.
+    for name in ('to_rgb', 'channel_conversion', '_channel_conversion'):
+        if hasattr(preprocessor, name):
+            return bool(getattr(preprocessor, name))
+    return False

@@ -1,13 +1,26 @@
 """Gates and the attention of a position are what the documentation says they are."""
 
+import mmcv
 import numpy as np
 import pytest
 import torch
 import torch.nn as nn
+from mmengine.config import Config
 
-from mmghost.analysis.attention_maps import drawn_on, stage_maps, to_input
+from mmghost.analysis.attention_maps import (
+    drawn_on,
+    query_fraction,
+    stage_maps,
+    to_input,
+    undilate,
+)
 from mmghost.analysis.attention_pictures import draw_attention
-from mmghost.analysis.grad_cam import ClassScores, grad_cam, stages_that_heads_see
+from mmghost.analysis.grad_cam import (
+    ClassScores,
+    class_index,
+    grad_cam,
+    stages_that_heads_see,
+)
 from mmghost.engine.errors import UserError
 from mmghost.models import (
     AttentionMobileNetV2,
@@ -158,6 +171,63 @@ def test_grad_cam_finds_what_speaks_for_the_class():
     assert not any(p.requires_grad for p in model.parameters())
     with pytest.raises(UserError, match='there is no class 2: the model has 2'):
         grad_cam(model, x, [model.layer], 2)
+
+
+def test_grad_cam_refuses_a_dilated_network_whose_maps_are_phases():
+    pytest.importorskip('pytorch_grad_cam')
+    x = picture(1, 3, 64, 96)
+    for stride in (8, 16, 32):
+        backbone = randomise(GhostNetV2(0.25, out_indices=(4,), output_stride=stride))
+        head = nn.Conv2d(backbone.out_channels[0], 2, 1)
+
+        class Segmentor(nn.Module):
+            decode_head = None
+
+            def __init__(self, backbone, head):
+                super().__init__()
+                self.backbone, self.head = backbone, head
+
+            def forward(self, x):
+                return self.head(self.backbone(x)[0])
+
+        model = Segmentor(backbone, head).eval()
+        layers = stages_that_heads_see(backbone)
+        if stride == 32:
+            assert grad_cam(model, x, layers, 1)[0].shape == (64, 96)
+            continue
+        with pytest.raises(UserError, match='build it with output_stride=32'):
+            grad_cam(model, x, layers, 1)
+        # A stage before the dilation has one map.
+        assert grad_cam(model, x, [backbone.blocks[0]], 1)[0].shape == (64, 96)
+
+
+def test_a_class_is_found_by_name_and_by_index():
+    assert class_index('', ['cat', 'Dog']) is None
+    assert class_index('dog', ['cat', 'Dog']) == 1
+    assert class_index('7', None) == 7
+    with pytest.raises(UserError, match="no class 'dogg'; did you mean dog"):
+        class_index('dogg', ['cat', 'Dog'])
+    with pytest.raises(UserError, match="no class '²'"):  # a digit, but no number
+        class_index('²', ['cat'])
+
+
+def test_a_position_in_px_becomes_fractions_of_height_and_width(tmp_path):
+    path = str(tmp_path / 'picture.png')
+    mmcv.imwrite(np.zeros((60, 90, 3), np.uint8), path)
+    assert query_fraction(path, 45, 15) == (0.25, 0.5)
+    for wrong in ((90, 0), (0, 60), (-1, 0)):
+        with pytest.raises(UserError, match='has 90 x 60 px'):
+            query_fraction(path, *wrong)
+
+
+def test_a_dilated_backbone_is_looked_at_undilated():
+    for settings in (dict(output_stride=8), dict(output_stride=32), dict()):
+        cfg = Config(dict(model=dict(backbone=settings)))
+        undilate(cfg)
+        assert cfg.model.backbone.get('output_stride', 32) == 32
+    other = Config(dict(model=dict(backbone=dict(type='ResNet'))))
+    undilate(other)  # of another network, which has no such argument
+    assert other.model.backbone == dict(type='ResNet')
 
 
 def test_grad_cam_looks_at_the_stages_that_a_detectors_head_sees():

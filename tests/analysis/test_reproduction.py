@@ -157,21 +157,37 @@ def test_the_page_of_results_shows_the_figures_of_the_ledger():
 
 
 @pytest.fixture
-def training(tmp_path, monkeypatch):
-    """A finished training of 9/clip-before, and a copy of the data file to enter it in."""
+def train(tmp_path, monkeypatch):
+    """Make what a finished training of a row leaves, and a copy of the data file."""
     copy = tmp_path / 'reproduction.json'
     shutil.copyfile(reproduction.DATA, copy)
     monkeypatch.setattr(reproduction, 'DATA', copy)
-    work_dir = tmp_path / 'work'
-    (work_dir / 'now' / 'vis_data').mkdir(parents=True)
-    cfg = row_config(by_id('9/clip-before'), CONFIGS)
-    set_loader_defaults(cfg, pin_memory=True, persistent_workers=None)  # as train.py
-    cfg.dump(str(work_dir / 'config.py'))
-    (work_dir / 'epoch_450.pth').touch()
-    lines = [{'loss': 2.0, 'iter': 5, 'step': 5}, {'accuracy/top1': 74.25, 'step': 450}]
-    log = work_dir / 'now' / 'vis_data' / 'scalars.json'
-    log.write_text('\n'.join(json.dumps(line) for line in lines))
-    return work_dir
+
+    def make(row_id, checkpoint, evaluations, options=None):
+        work_dir = tmp_path / 'work'
+        (work_dir / 'now' / 'vis_data').mkdir(parents=True)
+        cfg = row_config(by_id(row_id), CONFIGS)
+        cfg.work_dir = str(work_dir)
+        if cfg.default_scope == 'mmpretrain':  # as train.py
+            set_loader_defaults(cfg, pin_memory=True, persistent_workers=None)
+        cfg.merge_from_dict(options or {})
+        cfg.dump(str(work_dir / 'config.py'))
+        (work_dir / checkpoint).touch()
+        lines = [{'loss': 2.0, 'iter': 5, 'step': 5}, *evaluations]
+        log = work_dir / 'now' / 'vis_data' / 'scalars.json'
+        log.write_text('\n'.join(json.dumps(line) for line in lines))
+        return work_dir
+
+    return make
+
+
+FINISHED = ('9/clip-before', 'epoch_450.pth', [{'accuracy/top1': 74.25, 'step': 450}])
+
+
+@pytest.fixture
+def training(train):
+    """A finished training of 9/clip-before."""
+    return train(*FINISHED)
 
 
 def test_a_finished_training_is_entered_with_its_log(training, tmp_path):
@@ -205,3 +221,50 @@ def test_a_training_that_is_not_the_rows_is_not_entered(
     with pytest.raises(UserError, match=words):
         record(row_id, training, CONFIGS, tmp_path / 'logs')
     assert reproduction.DATA.read_text() == before
+
+
+BY_ITERATIONS = 'ade20k/deeplabv3-ghostnetv2-1.0-d8'
+
+
+@pytest.mark.parametrize(
+    ('checkpoint', 'steps'),
+    [
+        ('iter_16000.pth', [16000]),  # interrupted after its first evaluation
+        ('iter_160000.pth', [16000, 144000]),  # the last checkpoint was not evaluated
+        ('iter_144000.pth', [160000]),
+    ],
+)
+def test_a_training_by_iterations_is_entered_at_its_end_only(
+    train, tmp_path, checkpoint, steps
+):
+    evaluations = [{'mIoU': 30.0 + i, 'step': step} for i, step in enumerate(steps)]
+    work_dir = train(BY_ITERATIONS, checkpoint, evaluations)
+    with pytest.raises(UserError, match='has not come to its end'):
+        record(BY_ITERATIONS, work_dir, CONFIGS, tmp_path / 'logs')
+    (work_dir / 'iter_160000.pth').touch()
+    log = work_dir / 'now' / 'vis_data' / 'scalars.json'
+    log.write_text(log.read_text() + '\n' + json.dumps({'mIoU': 40.5, 'step': 160000}))
+    assert record(BY_ITERATIONS, work_dir, CONFIGS, tmp_path / 'logs') == 40.5
+
+
+@pytest.mark.parametrize(
+    ('options', 'part'),
+    [
+        ({'data_preprocessor.mean': [0, 0, 0]}, 'data_preprocessor'),
+        ({'custom_hooks': []}, 'custom_hooks'),
+        ({'load_from': 'another.pth'}, 'load_from'),
+        ({'load_from': 'elsewhere/epoch_9.pth', 'resume': True}, 'load_from'),
+        ({'val_dataloader.dataset.split': 'train'}, 'val_dataloader.dataset'),
+        ({'val_evaluator.topk': [5]}, 'val_evaluator'),
+    ],
+)
+def test_a_training_of_other_settings_is_not_entered(train, tmp_path, options, part):
+    work_dir = train(*FINISHED, options)
+    with pytest.raises(UserError, match=f'its {part} is not that of'):
+        record('9/clip-before', work_dir, CONFIGS, tmp_path / 'logs')
+
+
+def test_a_training_that_was_resumed_is_entered(train, tmp_path):
+    own = str(tmp_path / 'work' / 'epoch_300.pth')
+    work_dir = train(*FINISHED, {'load_from': own, 'resume': True})
+    assert record('9/clip-before', work_dir, CONFIGS, tmp_path / 'logs') == 74.25

@@ -42,3 +42,13 @@ def test_the_reference_has_every_public_name(package):
         if prefix + name not in documented and f'mmghost.{name}' not in documented
     }
     assert not missing
+
+
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'requirements').glob('*.txt')), ids=lambda path: path.name
+)
+def test_no_requirements_name_the_project_itself(path):
+    """It is on no index: pip would fail, or take whatever somebody calls so there."""
+    lines = path.read_text(encoding='utf-8').splitlines()
+    names = [re.match(r'[\w.-]*', line)[0].lower() for line in lines]
+    assert len(names) > 20 and 'mmghost' not in names

@@ -123,6 +123,23 @@ def test_the_step_is_left_out_where_that_is_wanted(tmp_path, shapes):
         assert torch.as_tensor(value).isfinite().all(), name
 
 
+@pytest.mark.parametrize('average', [dict(), dict(priority=49)], ids=str)
+def test_averaged_statistics_take_in_nothing_of_a_step_left_out(
+    tmp_path, shapes, average
+):
+    """Also where the averaging comes before other hooks, as in RTMDet's config."""
+    more = "custom_hooks = [{}, dict(type='Poison', at=1)]\n".format(
+        dict(type='EMAHook', update_buffers=True, momentum=0.5, **average)
+    )
+    more += "model['backbone'].pop('norm_cfg')"
+    path = write_config(tmp_path, 'classification', shapes, more)
+    train(path, {'default_hooks.finite.action': 'skip'})
+    saved = state(tmp_path / 'work' / 'iter_4.pth')
+    for key in ('state_dict', 'ema_state_dict'):
+        for name, value in saved[key].items():
+            assert torch.as_tensor(value).isfinite().all(), f'{key}: {name}'
+
+
 def test_skipping_ends_after_so_many_in_a_row(tmp_path, shapes):
     path = write_config(tmp_path, 'classification', shapes)
     options = {
@@ -225,13 +242,14 @@ def test_other_errors_keep_their_traceback():
 
 
 def start(config: str, *flags: str) -> subprocess.Popen:
-    """Start tools/train.py in a session of its own."""
+    """Start tools/train.py in a session, and so a process group, of its own."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / 'tools' / 'train.py'), config, *flags],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        start_new_session=True,
     )
 
 
@@ -269,6 +287,21 @@ def test_ctrl_c_saves_the_iteration_and_leaves_cleanly(tmp_path, shapes):
     more = {f'train_cfg.{k}': done + 1 for k in ('max_iters', 'val_interval')}
     cfg = train(path, more | {'param_scheduler': []}, resume='auto')
     assert cfg.load_from == str(last)
+
+
+def test_loading_processes_leave_ctrl_c_to_the_training(tmp_path, shapes):
+    """A terminal sends it to the whole process group, workers included."""
+    more = BY_EPOCH.format(epochs=999).replace('num_workers=1', 'num_workers=2')
+    path = write_config(tmp_path, 'classification', shapes, more)
+    work = tmp_path / 'work'
+    process = start(path, '--cfg-options', 'param_scheduler=[]')
+    wait_for((work / 'epoch_1.pth').is_file, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 130, errors[-2000:]
+    assert errors.count('the state will be saved') == 1
+    assert 'Traceback' not in errors
+    assert list(work.glob('interrupted_iter_*.pth'))
 
 
 def test_told_to_end_in_an_evaluation_it_saves_the_trainings_own_weights(

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmghost.deploy.tracing import export_by_tracing
 from mmghost.models import DFCAttention, GhostModule, GhostNetV2
 from mmghost.models.dfc import DOWNSAMPLES, GATE_POSITIONS, GATES
 from mmghost.models.ghostnet import DFC_POSITIONS, RELEASE_DFC
@@ -75,20 +76,11 @@ def test_the_few_that_stand_for_all_have_every_value():
 def test_combinations_export_to_onnx_and_compute_the_same(combinations):
     onnxruntime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnx')
-    newer = {} if torch.__version__ < '2.5' else dict(dynamo=False)
     x = picture(2, 4, 10, 13)
     for choices in combinations:
         module = randomise(Gated(**choices)).eval()
         file = io.BytesIO()
-        torch.onnx.export(
-            module,
-            (x,),
-            file,
-            input_names=['x'],
-            output_names=['y'],
-            opset_version=17,
-            **newer,
-        )
+        export_by_tracing(module, (x,), file, input_names=['x'], output_names=['y'])
         session = onnxruntime.InferenceSession(
             file.getvalue(), providers=['CPUExecutionProvider']
         )

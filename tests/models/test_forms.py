@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 
+from mmghost.deploy.tracing import export_by_tracing
 from mmghost.models import GhostNetV1, GhostNetV2
 from tests.helpers import picture, randomise, relative_error
 
@@ -78,17 +79,13 @@ def test_onnx_computes_the_same_at_two_sizes(output_stride):
     file = io.BytesIO()
     names = ['a', 'b', 'c']
     axes = {name: {0: 'n', 2: f'h_{name}', 3: f'w_{name}'} for name in ('x', *names)}
-    # The exporter that goes by tracing: it needs no further package, on either stack.
-    newer = {} if torch.__version__ < '2.5' else dict(dynamo=False)
-    torch.onnx.export(
+    export_by_tracing(
         model,
         (picture(2, 3, 64, 96),),
         file,
         input_names=['x'],
         output_names=names,
         dynamic_axes=axes,
-        opset_version=17,
-        **newer,
     )
     session = onnxruntime.InferenceSession(
         file.getvalue(), providers=['CPUExecutionProvider']

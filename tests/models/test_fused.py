@@ -6,7 +6,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import mmghost.models.fused as fused
-from mmghost.analysis.benchmarking import peak_memory
+from mmghost.analysis.timing import peak_memory
 from mmghost.models import GhostModule, GhostNetV2
 from mmghost.models.fused_conv import FusedConv2d, can_fuse
 from tests.helpers import picture, randomise, relative_error

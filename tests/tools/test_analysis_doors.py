@@ -12,6 +12,7 @@ from tests.engine.toys import ROOT, write_config
 TOOLS = {
     'analysis_tools/get_flops.py': ['--shape', '--json'],
     'analysis_tools/ablate.py': ['--proxy', '--work-dir', '--seeds', '--rows'],
+    'analysis_tools/benchmark_pipeline.py': ['--seconds', '--workers'],
     'analysis_tools/reproduction.py': ['--record', '--recount'],
     'visualization/vis_dfc.py': ['--out', '--query', '--grad-cam'],
 }
@@ -59,6 +60,13 @@ def test_ablate_lists_the_full_trainings_without_a_proxy(call):
     )
     assert command in text
     assert 'model.backbone.dfc=None' in text
+
+
+def test_benchmark_pipeline_says_where_there_are_no_data(call, tmp_path):
+    for task in ('detection', 'classification'):
+        config = write_config(tmp_path, task, tmp_path / 'nowhere')
+        with pytest.raises(UserError, match=r'there is no folder .*nowhere'):
+            call('analysis_tools/benchmark_pipeline.py', config)
 
 
 def test_vis_dfc_draws_a_detector_and_says_what_it_cannot(call, tmp_path):

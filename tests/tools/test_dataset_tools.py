@@ -74,6 +74,7 @@ def test_a_config_is_written_and_its_data_are_whole_until_they_break(own, call):
             [*WRITE, '--model', 'yolo'],
             'error: --model yolo: for detection',
         ),
+        ('make_shapes.py', ['out', '--train', '0'], 'error: train=0'),
         ('new_config.py', [*WRITE, '--size', '9'], 'error: --size 9: it goes from 32'),
     ],
 )

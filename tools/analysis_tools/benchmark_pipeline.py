@@ -13,7 +13,12 @@ import math
 import torch
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis.pipelines import time_loader, time_steps, time_training
+from mmghost.analysis.loading_speed import (
+    check_loader,
+    time_loader,
+    time_steps,
+    time_training,
+)
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
@@ -55,6 +60,7 @@ def main() -> None:
     """Measure and print."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
+    check_loader(cfg)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a loading process
     steps = time_steps(cfg, seconds=args.seconds)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from mmghost.datasets.shapes import ShapesSet, make_shapes
+from mmghost.engine.errors import UserError, run_door
 
 EXAMPLES = """
 examples:
@@ -132,13 +133,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             overwrite=args.overwrite,
         )
     except (ValueError, OSError) as error:
-        sys.exit(f'make_shapes: {error}')
+        raise UserError(str(error)) from error
     except KeyboardInterrupt:
-        sys.exit('make_shapes: interrupted; the next call makes the data set anew')
+        print('interrupted; the next call makes the data set anew', file=sys.stderr)
+        sys.exit(130)
     seconds = time.perf_counter() - start
     print(f'made in {seconds:.1f} s' if shapes.made else 'already there')
     report(shapes)
 
 
 if __name__ == '__main__':
-    main()
+    run_door(main)

@@ -15,13 +15,17 @@ Examples:
 
 import argparse
 
-import mmcv
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis.attention_maps import read_picture, stage_maps, to_input
+from mmghost.analysis.attention_maps import (
+    query_fraction,
+    read_picture,
+    stage_maps,
+    to_input,
+    undilate,
+)
 from mmghost.analysis.attention_pictures import draw_attention
-from mmghost.analysis.grad_cam import grad_cam, stages_that_heads_see
-from mmghost.engine.errors import UserError, near, run_door
+from mmghost.analysis.grad_cam import class_index, grad_cam, stages_that_heads_see
+from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
@@ -70,43 +74,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def class_index(name: str, classes: list[str] | None) -> int | None:
-    """Find a class by its name or index; None for the empty name."""
-    if not name:
-        return None
-    if name.isdigit():
-        return int(name)
-    names = {known.lower(): i for i, known in enumerate(classes or ())}
-    if name.lower() not in names:
-        raise UserError(f'--grad-cam {name}: no such class{near(name, names)}')
-    return names[name.lower()]
-
-
-def query_fraction(picture: str, position: list[float]) -> tuple[float, float]:
-    """Turn X and Y in px of a picture into fractions of its height and width."""
-    height, width = mmcv.imread(picture).shape[:2]
-    x, y = position
-    if not (0 <= x < width and 0 <= y < height):
-        raise UserError(
-            f'--query {x:g} {y:g}: {picture} has {width} x {height} px (width x height)'
-        )
-    return y / height, x / width
-
-
 def main() -> None:
     """Draw as the command line says."""
     args = parse_args()
     (picture,) = find_pictures(args.image)[:1]
     (out,) = output_paths(picture, [picture], args.out)
     cfg = load_config(args.config, args.cfg_options)
-    if cfg.model.backbone.get('output_stride', 32) != 32:
-        # The attention is the same, and its maps are whole (docs/segmentation.md).
-        cfg.model.backbone.output_stride = 32
+    undilate(cfg)
     predictor = Predictor(cfg, args.checkpoint, args.device)
     model = predictor.model
     image = read_picture(picture, cfg, args.shape)
     x = to_input(image, model)
-    query = args.query and query_fraction(picture, args.query)
+    query = args.query and query_fraction(picture, *args.query)
     stages = stage_maps(model.backbone, x, query)
     cam = None
     if args.grad_cam is not None:

@@ -10,9 +10,8 @@ from typing import Any
 from ...engine.checkpoints import examples
 from ...engine.data_checks import near_file
 from ...engine.errors import UserError, near
-from ...engine.pictures import list_pictures
+from ...engine.pictures import SUFFIXES, list_pictures
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 # Where annotation files usually have their pictures, seen from their own folder.
 _COCO_FOLDERS = ('', 'images', '{stem}', '../images', '../{stem}', '../{split}')
 _LABEL_FOLDERS = {'images': ('labels',), 'img_dir': ('ann_dir',)}

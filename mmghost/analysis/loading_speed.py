@@ -1,6 +1,7 @@
 """How fast a config's pictures are loaded, and how fast its network takes them."""
 
 import time
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -11,7 +12,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 
-from ..engine.launch import innermost, set_loader_defaults
+from ..engine.data_checks import check_dataset, picture_problems
+from ..engine.errors import UserError
+from ..engine.launch import in_plain_words, innermost, set_loader_defaults
+from ..engine.pictures import check_pictures
+from ..engine.preflight import build_datasets, raise_if_fatal, reads_masks
 from ..engine.toolbox import toolbox_of
 
 
@@ -28,6 +33,28 @@ class StepTime:
     milliseconds: float
 
 
+def check_loader(cfg: Config, loader: str = 'train_dataloader') -> None:
+    """Check that the data of a loader are there. No picture is opened.
+
+    Opening pictures would have them in memory already when loading them is timed.
+
+    Args:
+        cfg: The config.
+        loader: Which of its loaders.
+
+    Raises:
+        UserError: If there is no such loader, or something is amiss with its data.
+    """
+    if not isinstance(cfg.get(loader), dict):
+        raise UserError(f'{cfg.filename} has no {loader}')
+    problems = []
+    for path, dataset in build_datasets(cfg, loader):
+        found, pictures = check_dataset(dataset, path, masks=reads_masks(cfg, loader))
+        problems += found
+        problems += picture_problems(check_pictures(pictures, seconds=0), path)
+    raise_if_fatal(problems)
+
+
 def time_steps(
     cfg: Config, loader: str = 'train_dataloader', seconds: float = 10.0
 ) -> list[StepTime]:
@@ -36,19 +63,25 @@ def time_steps(
     Args:
         cfg: The config.
         loader: Which of its loaders.
-        seconds: For how long.
+        seconds: For how long; at least one picture.
 
     Returns:
         The steps in their order.
+
+    Raises:
+        UserError: If the data set cannot be built, or has nothing to load.
     """
-    with DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope):
+    scope = DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope)
+    with in_plain_words(cfg), scope:
         dataset = DATASETS.build(innermost(cfg[loader].dataset))
-    dataset.full_init()
+        dataset.full_init()
     steps = dataset.pipeline.transforms
+    if not len(dataset) or not steps:
+        raise UserError(f'{loader}.dataset has no pictures, or no pipeline')
     spent = [0.0] * len(steps)
     order = torch.randperm(len(dataset)).tolist()
-    pictures, end = 0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    pictures = 0
+    for _ in _during(seconds):
         results = dataset.get_data_info(order[pictures % len(order)])
         for index, step in enumerate(steps):
             begun = time.perf_counter()
@@ -75,19 +108,21 @@ def time_loader(
         cfg: The config.
         workers: Processes that load; 0 is this one.
         loader: Which of its loaders.
-        seconds: For how long, after the first batch.
+        seconds: For how long, after the first batch; at least one more.
 
     Returns:
         Pictures a second.
+
+    Raises:
+        UserError: If the loader cannot be built.
     """
-    built = _build_loader(cfg, loader, workers)
-    batches = _endless(built)
+    batches = _endless(_build_loader(cfg, loader, workers))
     next(batches)
     pictures, begun = 0, time.perf_counter()
-    while (passed := time.perf_counter() - begun) < seconds:
+    for _ in _during(seconds):
         next(batches)
         pictures += cfg[loader].batch_size
-    return pictures / passed
+    return pictures / (time.perf_counter() - begun)
 
 
 def time_training(
@@ -97,11 +132,14 @@ def time_training(
 
     Args:
         cfg: The config.
-        seconds: For how long, after the first step.
+        seconds: For how long, after the first step; at least one more.
         batch_size: Pictures a step; None for the config's.
 
     Returns:
         Pictures a second, on the GPU if there is one.
+
+    Raises:
+        UserError: If loader, network or optimizer cannot be built.
     """
     cfg = deepcopy(cfg)
     if batch_size is not None:
@@ -112,16 +150,31 @@ def time_training(
     if cfg.get('data_preprocessor') is not None:
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
     device = get_device()
-    with DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope):
+    scope = DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope)
+    with in_plain_words(cfg), scope:
         model = MODELS.build(model_cfg).to(device).train()
         wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     wrapper.initialize_count_status(model, 0, 10**9)
     _train_step(model, wrapper, batch, device)
     pictures, begun = 0, time.perf_counter()
-    while (passed := time.perf_counter() - begun) < seconds:
+    for _ in _during(seconds):
         _train_step(model, wrapper, batch, device)
         pictures += cfg.train_dataloader.batch_size
-    return pictures / passed
+    return pictures / (time.perf_counter() - begun)
+
+
+def _during(seconds: float) -> Iterator[None]:
+    """Go on until the time is over, once in any case.
+
+    Raises:
+        UserError: If it is no time.
+    """
+    if not seconds > 0:
+        raise UserError(f'{seconds:g} seconds: there must be some time to measure in')
+    end = time.perf_counter() + seconds
+    yield
+    while time.perf_counter() < end:
+        yield
 
 
 def _train_step(model, wrapper, batch, device: str) -> None:
@@ -139,7 +192,8 @@ def _build_loader(cfg: Config, name: str, workers: int):
     loader.persistent_workers = bool(workers)
     if not workers:
         loader.pop('prefetch_factor', None)
-    with DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope):
+    scope = DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope)
+    with in_plain_words(cfg), scope:
         return Runner.build_dataloader(loader, seed=0)
 
 
