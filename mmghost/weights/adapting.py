@@ -11,12 +11,12 @@ from typing import Any
 import torch.nn as nn
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import load_from_http, load_from_local
 from torch import Tensor
 
 from ..models.ghostnet import GhostNet
 from .errors import WeightsError
 from .origins import STEM, recognise, to_mmpretrain
+from .pickles import load_training
 from .reading import CONTAINERS, MINDSPORE, TORCH, format_of, local_path, read
 
 
@@ -97,21 +97,23 @@ def adopt_form(
 
 
 def load_from_mmghost(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a file in MindSpore's or the safetensors format for mmengine.
+    """Read a checkpoint for mmengine: torch's, MindSpore's or a safetensors file.
+
+    Torch's files are read whole, so that a training can resume, but by this package's
+    own reader: mmengine's falls back to one that runs what the file says.
 
     Args:
-        filename: A path or http(s) URL. MindSpore's weights are returned by the names of
-            mmpretrain's classifier, safetensors' by their own. A ``.ckpt`` file of torch
-            is left to mmengine's own reader.
+        filename: A path, an http(s) URL, or what else :func:`.reading.read` takes.
+            MindSpore's weights are returned by the names of mmpretrain's classifier,
+            safetensors' by their own.
         map_location: As for :func:`torch.load`.
 
     Raises:
-        WeightsError: If there is no such file, or it cannot be read.
+        WeightsError: If there is no such file, it cannot be read, or it would run code.
     """
-    mmengines = load_from_http if '://' in filename else load_from_local
     with local_path(filename) as path:
         if format_of(path, filename) == TORCH:
-            return mmengines(filename, map_location)
+            return load_training(path, filename, map_location)
     file = read(filename)
     if file.format != MINDSPORE:
         return dict(state_dict=dict(file.state))
@@ -120,9 +122,10 @@ def load_from_mmghost(filename: str, map_location: Any = None) -> dict[str, Any]
 
 
 def register() -> None:
-    """Have mmengine read ``.ckpt`` and ``.safetensors`` files through this package."""
-    endings = r'.*\.(ckpt|safetensors)$'
-    # mmengine tries its prefixes in falling order: these stand before `https://`, `''`.
-    CheckpointLoader.register_scheme(
-        [rf'https?://{endings}', rf'(?!\w+://){endings}'], load_from_mmghost, force=True
-    )
+    """Have mmengine read checkpoints through this package, wherever they are.
+
+    What is left to mmengine are the names of its own tables (``open-mmlab://``,
+    ``torchvision://``): the files behind those are its authors'.
+    """
+    schemes = ['', 'http://', 'https://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://']
+    CheckpointLoader.register_scheme(schemes, load_from_mmghost, force=True)
