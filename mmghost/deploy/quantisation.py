@@ -110,7 +110,8 @@ def training_pictures(cfg: Config, count: int, seed: int = 0) -> list[str]:
 def feeds(runner: Runner, paths: list[str]) -> Iterator[Feed]:
     """Yield the inputs for each picture."""
     for path in paths:
-        yield runner.feed(prepare(read_picture(path), runner.facts))
+        picture = read_picture(path, runner.facts.orientation)
+        yield runner.feed(prepare(picture, runner.facts))
 
 
 def _relabel(path: str, facts: Facts) -> None:

@@ -22,9 +22,13 @@ from mmghost.deploy.graphs import DetectorGraph, graph_of
 from mmghost.deploy.parity import match
 from mmghost.deploy.preprocessing import steps_of
 from mmghost.deploy.runtime import FileFault, Runner
+from mmghost.deploy.runtime.pictures import read_picture
 from mmghost.engine.errors import UserError
+from mmghost.engine.launch import load_config
 from mmghost.engine.predict import Predictor
 from mmghost.engine.toolbox import toolbox_of
+from mmghost.models import GhostNetClassifier
+from tests.helpers import randomise
 
 from .conftest import TOYS, build_toy
 
@@ -102,6 +106,36 @@ def test_the_file_of_a_classifier_is_as_sure_as_image_demo(toy, data, backend):
     # Float32 sums in another order.
     assert np.allclose(found, sample.pred_score.numpy(), atol=1e-5)
     assert found.std() > 1e-3
+
+
+def test_the_imagenet_recipe_is_exported_from_a_release_file(data, root, tmp_path):
+    """Its pictures are not turned by their EXIF data, in PyTorch nor in the file."""
+    network = randomise(GhostNetClassifier(0.25, num_classes=10), seed=3)
+    network.classifier.weight.data.mul_(0.1)  # or one class would have score 1
+    checkpoint = str(tmp_path / 'release.pth.tar')
+    torch.save(network.state_dict(), checkpoint)
+    cfg = load_config(
+        str(root / 'configs' / 'ghostnetv2_imagenet.py'),
+        {
+            'model.backbone.widen_factor': 0.25,
+            'model.head.in_channels': network.conv_head.in_channels,
+            'model.head.num_classes': 10,
+            'test_dataloader.dataset.pipeline.1.scale': 110,
+            'test_dataloader.dataset.pipeline.2.crop_size': 96,
+        },
+    )
+    export = export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
+    assert export.facts.orientation is False
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = str(tmp_path / 'turned.jpg')
+    Image.open(picture(data)).crop((0, 0, 150, 90)).save(turned, exif=exif, quality=95)
+    runner, predictor = Runner(export.path), Predictor(cfg, checkpoint, 'cpu')
+    found = runner.predict(turned).scores
+    expected = predictor.predict(turned).pred_score.numpy()
+    assert np.allclose(found, expected, atol=1e-5)  # float32 sums in another order
+    other = runner.predict(read_picture(turned, orientation=True)).scores
+    assert np.abs(found - other).max() > 1e-3
 
 
 @pytest.mark.parametrize('kind', KINDS)

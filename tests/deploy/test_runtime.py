@@ -68,6 +68,12 @@ def test_pictures_are_read_as_mmcv_reads_them(tmp_path, mode):
     found, expected = read_picture(path), mmcv.imread(path, channel_order='rgb')
     assert found.shape == ((30, 20, 3) if mode == 'turned' else (20, 30, 3))
     assert np.array_equal(found, expected)
+    if mode == 'turned':  # as ImageNet's recipe has it
+        found = read_picture(path, orientation=False)
+        assert found.shape == (20, 30, 3)
+        for backend in ('cv2', 'pillow'):
+            expected = mmcv.imread(path, 'color_ignore_orientation', backend=backend)
+            assert np.array_equal(found, expected[..., ::-1])
 
 
 @pytest.mark.parametrize('folder', ['bccd/images', 'nuclei/images', 'coco/val2017'])

@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     runner = runtime.Runner(args.file, args.backend, args.threads)
     classes, source, found = runner.facts.classes, Path(args.image), {}
     for path in pictures_of(source):
-        picture = read_picture(path)
+        picture = read_picture(path, runner.facts.orientation)
         start = time.perf_counter()
         result = runner.predict(picture)
         seconds = time.perf_counter() - start

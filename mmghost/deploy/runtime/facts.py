@@ -24,6 +24,7 @@ class Facts:
     Args:
         task: One of ``TASKS``.
         classes: Names of the classes, by label.
+        orientation: Whether a picture is turned as its EXIF data say when it is read.
         steps: What happens to a picture before the network, see :mod:`.pictures`.
         channels: ``'RGB'`` or ``'BGR'``: the order that mean, std and the network take.
         mean: Subtracted from the channels, whose values are 0 to 255.
@@ -44,6 +45,7 @@ class Facts:
 
     task: str
     classes: list[str] = field(default_factory=list)
+    orientation: bool = True
     steps: list[dict[str, Any]] = field(default_factory=list)
     channels: str = 'RGB'
     mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])

@@ -50,8 +50,12 @@ class Prepared:
     scale_factor: tuple[float, float]
 
 
-def read_picture(path: str | os.PathLike) -> np.ndarray:
-    """Read a picture as RGB bytes (H, W, 3), turned as its EXIF data say.
+def read_picture(path: str | os.PathLike, orientation: bool = True) -> np.ndarray:
+    """Read a picture as RGB bytes (H, W, 3).
+
+    Args:
+        path: The file.
+        orientation: Whether it is turned as its EXIF data say, see :class:`Facts`.
 
     Raises:
         FileFault: If it is missing, damaged or no picture.
@@ -61,7 +65,8 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
             if file.mode.startswith('I;16'):  # as OpenCV: the upper byte
                 deep = np.asarray(file).astype(np.uint16) >> 8
                 return np.repeat(deep.astype(np.uint8)[..., None], 3, axis=2)
-            return np.array(ImageOps.exif_transpose(file).convert('RGB'))
+            turned = ImageOps.exif_transpose(file) if orientation else file
+            return np.array(turned.convert('RGB'))
     except UnidentifiedImageError:
         raise FileFault(f'{path} is not a picture') from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

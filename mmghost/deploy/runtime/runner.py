@@ -75,7 +75,7 @@ class Runner:
                 'which only a program of your own can read'
             )
         if not isinstance(picture, np.ndarray):
-            picture = read_picture(picture)
+            picture = read_picture(picture, self.facts.orientation)
         prepared = prepare(picture, self.facts)
         return self._read(self.run(self.feed(prepared)), prepared)
 
