@@ -93,8 +93,7 @@ def training_pictures(cfg: Config, count: int, seed: int = 0) -> list[str]:
     Raises:
         UserError: If there is no training set.
     """
-    if count < 1:
-        raise UserError(f'--int8 {count}: at least one picture is needed')
+    check_count(count)
     if cfg.get('train_dataloader') is None:
         raise UserError(
             f'{cfg.filename} has no train_dataloader: int8 needs pictures to know which '
@@ -105,6 +104,16 @@ def training_pictures(cfg: Config, count: int, seed: int = 0) -> list[str]:
         dataset = DATASETS.build(innermost(cfg.train_dataloader.dataset))
     numbers = random.Random(seed).sample(range(len(dataset)), min(count, len(dataset)))
     return [dataset.get_data_info(number)['img_path'] for number in numbers]
+
+
+def check_count(count: int) -> None:
+    """Check a number of pictures, before anything takes time.
+
+    Raises:
+        UserError: If there are none.
+    """
+    if count < 1:
+        raise UserError(f'--int8 {count}: at least one picture is needed')
 
 
 def feeds(runner: Runner, paths: list[str]) -> Iterator[Feed]:

@@ -18,7 +18,7 @@ from mmghost.deploy.runtime.drawing import draw
 from mmghost.deploy.runtime.facts import read_properties
 from mmghost.deploy.runtime.pictures import prepare, read_picture
 from mmghost.deploy.runtime.resizing import resize
-from mmghost.deploy.runtime.results import paste_masks, run_lengths
+from mmghost.deploy.runtime.results import grey, paste_masks, run_lengths
 
 SIZES = [
     ((480, 640), (240, 320)),
@@ -148,6 +148,15 @@ PIPELINES = {
         ],
     ),
 }
+
+
+def test_label_maps_of_many_classes_keep_every_label(tmp_path):
+    few, many = (LabelMap(np.arange(n).reshape(1, n)) for n in (256, 300))
+    assert grey(few, ['a'] * 150).dtype == np.uint8
+    for result, classes in ((few, ['a'] * 257), (many, []), (many, ['a'] * 300)):
+        Image.fromarray(grey(result, classes)).save(tmp_path / 'a.png')
+        found = np.asarray(Image.open(tmp_path / 'a.png'))
+        assert np.array_equal(found, result.labels)
 
 
 @pytest.mark.parametrize('size', [(50, 110), (113, 64), (64, 64)])

@@ -33,6 +33,7 @@ class Facts:
             and at the bottom.
         pad_value: What they are filled up with, after mean and std.
         size: Height and width of the input where the file takes only one size.
+        batch: How many pictures the file takes at once where it takes only so many.
         least_side: Pictures smaller than this, in px after all steps, would be computed
             wrongly without a word; the runner refuses them.
         raw: Whether the outputs are the head's own, without decoding and suppression.
@@ -53,6 +54,7 @@ class Facts:
     pad_divisor: int = 1
     pad_value: float = 0.0
     size: list[int] | None = None
+    batch: int | None = None
     least_side: int = 1
     raw: bool = False
     mask_threshold: float = 0.5

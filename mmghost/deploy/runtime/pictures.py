@@ -85,11 +85,18 @@ def prepare(picture: np.ndarray, facts: Facts) -> Prepared:
         The input and what is needed to find the way back.
 
     Raises:
-        FileFault: If the picture is too small or too large for the file.
+        FileFault: If the picture is too small or too large for the file, or this
+            runtime is too old for it.
     """
     original = picture.shape[:2]
     factor = np.ones(2)
     for step in facts.steps:
+        if step.get('op') not in OPS:
+            raise FileFault(
+                f'the file asks for the step {step.get("op")!r}, which this runtime does '
+                f'not know (it does {", ".join(OPS)}): take the runtime of mmghost '
+                f'{facts.origin.get("mmghost", "")}'.rstrip()
+            )
         picture, factor = OPS[step['op']](picture, factor, step)
     size = picture.shape[:2]
     pixels = picture if facts.channels == 'RGB' else picture[..., ::-1]
