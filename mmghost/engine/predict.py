@@ -17,7 +17,7 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 
 from .checkpoints import check_file, check_fit, state_dict_of
 from .errors import UserError
-from .launch import in_plain_words, innermost
+from .launch import in_plain_words, prepares_tests
 from .pictures import list_pictures, picture_fault
 from .preflight import build_datasets
 from .toolbox import toolbox_of
@@ -103,7 +103,7 @@ class Predictor:
         if cfg.get('data_preprocessor') is not None:  # as the runner does
             cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         if 'test_dataloader' in cfg:  # where mmseg looks for it
-            cfg.test_pipeline = innermost(cfg.test_dataloader.dataset).pipeline
+            cfg.test_pipeline = prepares_tests(cfg).pipeline
         init_default_scope(self.scope)
         with in_plain_words(cfg):
             content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
