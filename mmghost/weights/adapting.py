@@ -5,7 +5,7 @@ knows only its own names: a classifier would be evaluated with random weights.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch.nn as nn
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..models.ghostnet import GhostNet
 from .errors import WeightsError
-from .origins import STEM, recognise, to_mmpretrain
+from .origins import STEM, Origin, recognise, to_mmpretrain
 from .pickles import load_training
 from .reading import CONTAINERS, MINDSPORE, TORCH, format_of, local_path, read
 
@@ -26,7 +26,8 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     Args:
         model: A classifier, detector or segmentor, not wrapped.
         checkpoint: What mmengine read. Its ``state_dict`` is replaced, unless it is
-            this model's already or holds no GhostNet.
+            this model's already, holds no GhostNet, or has this model's other parts
+            under other names: those would be lost.
         source: The file's name, for the messages.
 
     Returns:
@@ -43,12 +44,17 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     key = next((k for k in CONTAINERS if isinstance(checkpoint.get(k), Mapping)), None)
     state = checkpoint[key] if key else checkpoint
     ours = f'{places[0]}.{STEM}'
-    names = [name for name in state if isinstance(name, str)]
-    if any(re.sub(r'^module\.', '', name) == ours for name in names):
-        return False
-    if not any(name == STEM or name.endswith(f'.{STEM}') for name in names):
+    plain = {_unwrapped(name): name for name in state if isinstance(name, str)}
+    if ours in plain:
+        if not any('_orig_mod.' in name for name in plain.values()):
+            return False  # DDP's `module.` is known to mmengine too
+        _replace(checkpoint, key, {name: state[old] for name, old in plain.items()})
+        return True
+    if not any(name == STEM or name.endswith(f'.{STEM}') for name in plain):
         return False
     origin = recognise(state, source)
+    if _has_other_parts(model, places[0], origin, plain.values()):
+        return False
     renamed = to_mmpretrain(origin.state)
     base = places[0][: -len('backbone')]
     if base:
@@ -58,15 +64,52 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     print_log(
         f'{source}: {len(renamed) - len(others)} tensors of {origin.kind} renamed for '
         f'this {type(model).__name__}'
-        + (f'; {len(others)} are not part of it' if others else ''),
+        + (f'; {len(others)} are not part of it' if others else '')
+        + (f'; left out: {_counted(origin.left_out)}' if origin.left_out else ''),
         'current',
     )
     for name in others:
         del renamed[name]
+    _replace(checkpoint, key, renamed)
+    return True
+
+
+def _replace(checkpoint: dict[str, Any], key: str | None, state: dict) -> None:
+    """Put other weights into a checkpoint, which has them under a key or is them."""
     if key is None:
         checkpoint.clear()
-    checkpoint['state_dict'] = renamed
-    return True
+    checkpoint['state_dict'] = state
+
+
+def _unwrapped(name: str) -> str:
+    """A tensor's name without what DDP and torch.compile put before it."""
+    return re.sub(r'^(module\.)+', '', name.replace('_orig_mod.', ''))
+
+
+def _has_other_parts(
+    model: nn.Module, place: str, origin: Origin, names: Iterable[str]
+) -> bool:
+    """Whether a file holds neck or head of a model beside its trunk.
+
+    Args:
+        model: The model.
+        place: Of its GhostNet.
+        origin: That in the file.
+        names: Of all tensors in the file.
+    """
+    if not origin.prefix.endswith('backbone.'):
+        return False
+    before = origin.prefix[: -len('backbone.')]
+    base = place[: -len('backbone')]
+    wanted = {n for n in model.state_dict() if not n.startswith(f'{place}.')}
+    theirs = {base + n[len(before) :] for n in names if n.startswith(before)}
+    # mmpretrain's own head is renamed together with the trunk.
+    known = {base + n for n in to_mmpretrain(origin.state)}
+    return bool(wanted & theirs - known)
+
+
+def _counted(parts: Mapping[str, int]) -> str:
+    return ', '.join(f'{count} of {name}' for name, count in parts.items())
 
 
 def adopt_form(

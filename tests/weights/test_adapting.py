@@ -8,6 +8,8 @@ from mmengine import fileio
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner, load_checkpoint
 
+from mmghost.engine.checkpoints import check_fit
+from mmghost.engine.errors import UserError
 from mmghost.engine.launch import load_config, prepare_test
 from mmghost.models import GhostNetClassifier, GhostNetV2
 from mmghost.weights import WeightsError, adapt_checkpoint
@@ -53,6 +55,45 @@ def test_its_own_checkpoint_is_left_alone(model):
     assert checkpoint == before and checkpoint['state_dict'] is before['state_dict']
     ddp = {f'module.{name}': v for name, v in model.state_dict().items()}
     assert not adapt_checkpoint(model, {'state_dict': ddp}, 'a.pth')
+
+
+@pytest.mark.parametrize('key', ['state_dict', None])
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        ('', '_orig_mod.'),
+        ('', 'module._orig_mod.'),
+        ('backbone.', 'backbone._orig_mod.'),
+    ],
+)
+def test_a_checkpoint_of_a_compiled_model_keeps_all_its_parts(old, new, key):
+    model = retinanet()
+    state = {
+        new + name[len(old) :] if name.startswith(old) else name: value
+        for name, value in randomise(model, seed=4).state_dict().items()
+    }
+    checkpoint = {key: state} if key else dict(state)
+    assert adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert checkpoint['state_dict'].keys() == model.state_dict().keys()
+    check_fit(model, checkpoint, 'a.pth')
+
+
+@pytest.mark.parametrize('model', [retinanet, deeplabv3])
+def test_a_model_inside_another_is_not_cut_down_to_its_trunk(model):
+    model = model()
+    state = {f'detector.{name}': value for name, value in model.state_dict().items()}
+    checkpoint = {'state_dict': state}
+    assert not adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert checkpoint['state_dict'] is state
+    with pytest.raises(UserError, match='0 of'):
+        check_fit(model, checkpoint, 'a.pth', strict=False)
+
+
+def test_what_is_left_out_of_a_file_is_logged(state, log):
+    content = {f'net.backbone.{name}': value for name, value in state.items()}
+    content['net.text_encoder.weight'] = torch.ones(1)
+    assert adapt_checkpoint(retinanet(), content, 'a.pth')
+    assert 'left out: 1 of net' in log[0]
 
 
 def test_other_peoples_models_and_files_are_left_alone(state):
