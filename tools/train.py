@@ -100,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_door(main)
+    run_door(main, 'interrupted; --resume goes on from the last checkpoint')

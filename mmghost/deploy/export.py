@@ -81,6 +81,10 @@ def export_onnx(
     _check_packages()
     if Path(out).suffix != '.onnx':
         raise UserError(f'--out {out}: the file must end in .onnx')
+    if batch < 1:
+        raise UserError(f'--batch {batch}: it must be at least 1')
+    if batch > 1 and not fixed:
+        raise UserError(f'--batch {batch} goes with --fixed; else any batch will do')
     if opset not in OPSETS:
         raise UserError(f'--opset {opset}: {OPSETS[0]} to {OPSETS[-1]} will do')
     predictor = Predictor(cfg, checkpoint, 'cpu')
@@ -107,13 +111,14 @@ def export_onnx(
         facts = replace(facts, mask_threshold=float(threshold))
     size = input_size(facts, size, fixed)
     if fixed:
-        facts = replace(facts, size=list(size))
+        facts = replace(facts, size=list(size), batch=batch)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     partial = f'{out}.partial.onnx'  # what fails the check never bears the name
     try:
         trace(graph, partial, (batch if fixed else 2, *size), fixed, opset)
         shapes = describe(partial, facts)
-        comparisons = check(model, graph, partial, size, fixed, batch)
+        sizes = check_sizes(facts, size)
+        comparisons = check(model, graph, partial, sizes)
         os.replace(partial, out)
     finally:
         if os.path.exists(partial):
@@ -149,8 +154,10 @@ def input_size(
     """Height and width to trace at.
 
     Raises:
-        UserError: If the size asked for is too small or does not fit the padding.
+        UserError: If the size asked for, or that of the test pipeline, is too small or
+            does not fit the padding.
     """
+    least, divisor = facts.least_side, facts.pad_divisor
     if size is None:
         crops = [step['size'] for step in facts.steps if step['op'] == 'center_crop']
         scales = [
@@ -161,19 +168,61 @@ def input_size(
             size = crops[-1][1], crops[-1][0]
         elif fixed and scales:
             size = scales[-1][1], scales[-1][0]
-        divisor = facts.pad_divisor
-        return tuple(-(-side // divisor) * divisor for side in size)
-    if min(size) < facts.least_side:
+        made = made_size(facts)
+        if made and not facts.raw and up_to(min(made), divisor) < least:
+            raise UserError(
+                f'the test pipeline makes every picture {made[0]}x{made[1]} px; below '
+                f'{least} px GhostNetV2 pools the maps in another way, which a trace '
+                'does not see. Have it make them larger, or train with a smaller '
+                'model.backbone.dfc.ratio'
+            )
+        return tuple(up_to(max(side, least), divisor) for side in size)
+    if min(size) < least:
         raise UserError(
             f'--size {size[0]} {size[1]}: GhostNetV2 pools smaller maps in another way, '
-            f'which a trace does not see; {facts.least_side} px is the least side'
+            f'which a trace does not see; {least} px is the least side'
         )
-    if any(side % facts.pad_divisor for side in size):
+    if any(side % divisor for side in size):
         raise UserError(
-            f'--size {size[0]} {size[1]}: the model pads to multiples of '
-            f'{facts.pad_divisor} px'
+            f'--size {size[0]} {size[1]}: the model pads to multiples of {divisor} px'
         )
     return tuple(size)
+
+
+def made_size(facts: Facts) -> tuple[int, int] | None:
+    """Height and width that the steps give every picture, if they do."""
+    last = facts.steps[-1] if facts.steps else {'op': None}
+    if last['op'] == 'center_crop':  # or less
+        return last['size'][1], last['size'][0]
+    if last['op'] == 'resize' and not last['keep_ratio']:
+        return last['scale'][1], last['scale'][0]
+    return None
+
+
+def up_to(side: int, divisor: int) -> int:
+    """The next multiple of a number."""
+    return -(-side // divisor) * divisor
+
+
+def check_sizes(facts: Facts, size: tuple[int, int]) -> list[tuple[int, int, int]]:
+    """Batches, heights and widths at which a file is checked.
+
+    Args:
+        facts: What the file says about itself.
+        size: Height and width that it was traced at.
+    """
+    if facts.batch is not None:
+        return [(facts.batch, *size)]
+    # Smaller, larger and of the other shape; multiples of 32, as pictures are padded to,
+    # and where nothing is padded also a size that is no multiple.
+    height, width = size
+    least = up_to(facts.least_side, 32)
+    sizes = [(1, *size), (1, width, height)]
+    for n, *sides in [(3, 96, 160), (1, 224, 448)]:
+        sizes.append((n, *(max(side, least) for side in sides)))
+    if facts.task in ('segmentation', 'classification'):
+        sizes.append((2, max(131, facts.least_side), max(181, facts.least_side)))
+    return list(dict.fromkeys(sizes))
 
 
 def trace(
@@ -249,24 +298,13 @@ def check(
     model: nn.Module,
     graph: Graph,
     path: str,
-    size: tuple[int, int],
-    fixed: bool,
-    batch: int,
+    sizes: list[tuple[int, int, int]],
 ) -> list[Comparison]:
     """Compare a file with the toolbox at several sizes.
 
     Raises:
         UserError: If it computes something else, or does not run.
     """
-    sizes = [(batch, *size)]
-    if not fixed:
-        # Smaller, larger and of the other shape; multiples of 32, as pictures are
-        # padded to, and where nothing is padded also a size that is no multiple.
-        height, width = size
-        sizes = [(1, *size), (1, width, height), (3, 96, 160), (1, 224, 448)]
-        if graph.task in ('segmentation', 'classification'):
-            sizes.append((2, 131, 181))
-        sizes = list(dict.fromkeys(sizes))
     try:
         comparisons = compare(model, graph, Runner(path, 'onnxruntime'), sizes)
     except FileFault as fault:

@@ -48,6 +48,7 @@ def facts_of(cfg: Config, model: nn.Module, **more: Any) -> Facts:
         palette = None  # a name, such as 'random'
     return Facts(
         classes=classes,
+        orientation=orientation_of(cfg),
         steps=steps,
         channels='RGB' if rgb else 'BGR',
         mean=(mean * 3)[:3],
@@ -79,15 +80,8 @@ def steps_of(cfg: Config) -> list[Step]:
     Raises:
         UserError: If there is none, or one of its transforms has no such step.
     """
-    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
-    pipeline = innermost(loader.dataset).get('pipeline') if loader else None
-    if pipeline is None:
-        raise UserError(
-            f'{cfg.filename} has no test_dataloader.dataset.pipeline: the file could '
-            'not say how a picture is prepared for it'
-        )
     steps = []
-    for number, transform in enumerate(pipeline):
+    for number, transform in enumerate(_pipeline(cfg)):
         name = type_name(transform['type'])
         if name in _PASSED or name.startswith('Pack'):
             _check_loading(name, transform)
@@ -102,13 +96,34 @@ def steps_of(cfg: Config) -> list[Step]:
     return steps
 
 
+def orientation_of(cfg: Config) -> bool:
+    """Whether the test pipeline of a config turns pictures as their EXIF data say."""
+    kinds = [
+        transform.get('color_type', 'color')
+        for transform in _pipeline(cfg)
+        if type_name(transform['type']) == 'LoadImageFromFile'
+    ]
+    return 'color_ignore_orientation' not in kinds
+
+
+def _pipeline(cfg: Config) -> list[Step]:
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    pipeline = innermost(loader.dataset).get('pipeline') if loader else None
+    if pipeline is None:
+        raise UserError(
+            f'{cfg.filename} has no test_dataloader.dataset.pipeline: the file could '
+            'not say how a picture is prepared for it'
+        )
+    return pipeline
+
+
 def _check_loading(name: str, transform: Step) -> None:
     if name != 'LoadImageFromFile':
         return
     colour = transform.get('color_type', 'color')
     backend = transform.get('imdecode_backend', 'cv2')
     if (
-        colour != 'color'
+        colour not in ('color', 'color_ignore_orientation')
         or backend not in ('cv2', 'pillow')
         or transform.get('to_float32')
     ):

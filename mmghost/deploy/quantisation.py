@@ -93,8 +93,7 @@ def training_pictures(cfg: Config, count: int, seed: int = 0) -> list[str]:
     Raises:
         UserError: If there is no training set.
     """
-    if count < 1:
-        raise UserError(f'--int8 {count}: at least one picture is needed')
+    check_count(count)
     if cfg.get('train_dataloader') is None:
         raise UserError(
             f'{cfg.filename} has no train_dataloader: int8 needs pictures to know which '
@@ -107,10 +106,21 @@ def training_pictures(cfg: Config, count: int, seed: int = 0) -> list[str]:
     return [dataset.get_data_info(number)['img_path'] for number in numbers]
 
 
+def check_count(count: int) -> None:
+    """Check a number of pictures, before anything takes time.
+
+    Raises:
+        UserError: If there are none.
+    """
+    if count < 1:
+        raise UserError(f'--int8 {count}: at least one picture is needed')
+
+
 def feeds(runner: Runner, paths: list[str]) -> Iterator[Feed]:
     """Yield the inputs for each picture."""
     for path in paths:
-        yield runner.feed(prepare(read_picture(path), runner.facts))
+        picture = read_picture(path, runner.facts.orientation)
+        yield runner.feed(prepare(picture, runner.facts))
 
 
 def _relabel(path: str, facts: Facts) -> None:

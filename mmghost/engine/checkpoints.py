@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch._weights_only_unpickler
 from mmengine.dist import is_main_process
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import print_log
 from mmengine.runner import Runner, load_state_dict
 from torch import Tensor, nn
 
-from ..weights.pickles import BOOKKEEPING, globals_in
+from ..weights.pickle_names import globals_in
+from ..weights.pickles import BOOKKEEPING, is_trusted, would_run
+from ..weights.reading import holds_no_code
 from .errors import UserError
 
 # mmengine names them so, also with a prefix of one's own (`best_coco_bbox_mAP_epoch_3`).
@@ -136,37 +137,14 @@ def foreign_code(path: str | os.PathLike) -> set[str]:
     return set(globals_in(Path(path))) - plain
 
 
-def let_torch_read_bookkeeping() -> None:
-    """Tell torch >= 2.6 of what mmengine's checkpoints hold beside tensors.
-
-    The onedl fork of mmengine does so for itself. OpenMMLab's own mmengine 0.10.7 does
-    not, and cannot resume from what it has saved.
-    """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return  # these versions read anything unless told otherwise
-    core = np._core if hasattr(np, '_core') else np.core
-    numbers = ('float32', 'float64', 'int32', 'int64', 'uint8', 'uint32', 'bool')
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            getattr,  # how pickle names the history's methods
-            slice,
-            np.ndarray,
-            np.dtype,
-            core.multiarray._reconstruct,
-            core.multiarray.scalar,
-            *{type(np.dtype(number)) for number in numbers},
-        ]
-    )
-
-
 def check_file(path: str, what: str = 'checkpoint') -> None:
     """Check that a checkpoint can be read, before anything else takes time.
 
-    Torch is told to read it, see :func:`let_torch_read_bookkeeping`.
+    This is for a refusal in time and in plain words. What keeps a crafted file from
+    running is the reader, :func:`mmghost.weights.pickles.load_training`.
 
     Args:
-        path: A file; a URL is left to mmengine.
+        path: A file; a URL is looked at when it has been fetched.
         what: What it is called in the message.
 
     Raises:
@@ -176,6 +154,8 @@ def check_file(path: str, what: str = 'checkpoint') -> None:
         return
     if not os.path.isfile(path):
         raise UserError(f'{what} {path}: there is no such file')
+    if holds_no_code(Path(path)):
+        return  # MindSpore's or safetensors, which mmghost reads for mmengine
     if not is_whole(path):
         other = last_whole_beside(path)
         raise UserError(
@@ -188,13 +168,8 @@ def check_file(path: str, what: str = 'checkpoint') -> None:
         raise UserError(
             f'{what} {path} is not a checkpoint of torch: {error}'
         ) from None
-    if code and os.environ.get('MMGHOST_TRUST_CHECKPOINT') != '1':
-        raise UserError(
-            f'{what} {path} would run code when it is read: {", ".join(sorted(code))}. '
-            'If you know where it comes from and trust that, set '
-            'MMGHOST_TRUST_CHECKPOINT=1'
-        )
-    let_torch_read_bookkeeping()
+    if code and not is_trusted():
+        raise UserError(would_run(f'{what} {path}', sorted(code)))
 
 
 def last_whole_beside(path: str) -> str | None:

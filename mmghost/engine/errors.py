@@ -332,17 +332,30 @@ def from_scratch(path: str) -> str:
     )
 
 
-def run_door(main: Any) -> None:
+def run_door(main: Any, interrupted: str = 'interrupted') -> None:
     """Run a tool's ``main``: a :class:`UserError` ends it with one message and status 1.
+
+    So does a file that cannot be read or written, which the error names.
 
     Args:
         main: The function to call; what it returns is dropped.
+        interrupted: What to say where the person stops it, with status 130.
     """
     try:
         main()
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None or os.environ.get('MMGHOST_TRACEBACK') == '1':
+            raise
+        words = error.strerror or type(error).__name__
+        print(
+            f'error: {os.fsdecode(error.filename)}: {words}\n'
+            '(MMGHOST_TRACEBACK=1 shows where in the code)',
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
-        print('interrupted; --resume goes on from the last checkpoint', file=sys.stderr)
+        print(interrupted, file=sys.stderr)
         sys.exit(130)

@@ -7,6 +7,7 @@ toolboxes' own tools.
 
 import os
 import os.path as osp
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -379,7 +380,7 @@ def set_visualization(
             '--show and --show-dir need the hook default_hooks.visualization, which '
             f'{cfg.filename} does not have'
         )
-    if show and not os.environ.get('DISPLAY') and os.name == 'posix':
+    if show and not has_display():
         raise UserError('--show needs a display; use --show-dir FOLDER')
     hook.update(show=show, wait_time=wait_time, interval=interval)
     if scope == 'mmpretrain':
@@ -392,6 +393,12 @@ def set_visualization(
         cfg.visualizer.save_dir = show_dir
 
 
+def has_display() -> bool:
+    """Whether a window can be opened; only Linux's servers are known to have none."""
+    displays = ('DISPLAY', 'WAYLAND_DISPLAY')
+    return sys.platform != 'linux' or any(os.environ.get(name) for name in displays)
+
+
 def innermost(dataset: ConfigDict) -> ConfigDict:
     """The data set inside wrappers such as RepeatDataset."""
     while 'dataset' in dataset:
@@ -399,9 +406,28 @@ def innermost(dataset: ConfigDict) -> ConfigDict:
     return dataset
 
 
+def prepares_tests(cfg: Config) -> ConfigDict:
+    """The test data set, whose pipeline says how a picture is prepared.
+
+    Raises:
+        UserError: If it has none, or holds several data sets, as ConcatDataset does.
+    """
+    dataset = innermost(cfg.test_dataloader.dataset)
+    if 'pipeline' not in dataset:
+        parts = dataset.get('datasets') or []
+        held = f' of {len(parts)} data sets, each with a pipeline of its own' * bool(
+            parts
+        )
+        raise UserError(
+            f'test_dataloader.dataset is a {type_name(dataset.get("type"))}{held}: put '
+            'one data set with a pipeline there, which says how a picture is prepared'
+        )
+    return dataset
+
+
 def set_tta(cfg: Config, scope: str) -> None:
     """Wrap the model for test-time augmentation, by flips where the config has none."""
-    dataset = innermost(cfg.test_dataloader.dataset)
+    dataset = prepares_tests(cfg)
     if 'tta_pipeline' not in cfg:
         if scope == 'mmseg':
             raise UserError(f'--tta: {cfg.filename} has no tta_pipeline')

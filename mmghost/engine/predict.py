@@ -9,6 +9,7 @@ from typing import Any
 import mmcv
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose, default_collate
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
@@ -16,7 +17,7 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 
 from .checkpoints import check_file, check_fit, state_dict_of
 from .errors import UserError
-from .launch import in_plain_words, innermost
+from .launch import in_plain_words, prepares_tests
 from .pictures import list_pictures, picture_fault
 from .preflight import build_datasets
 from .toolbox import toolbox_of
@@ -83,7 +84,8 @@ class Predictor:
 
     Args:
         cfg: Its config.
-        checkpoint: Its weights, a file or a URL; every tensor must fit.
+        checkpoint: Its weights, a file or a URL; every tensor must fit, under whatever
+            names tools/test.py takes.
         device: Where it runs; default: a GPU if there is one.
 
     Raises:
@@ -91,6 +93,8 @@ class Predictor:
     """
 
     def __init__(self, cfg: Config, checkpoint: str, device: str | None = None) -> None:
+        from ..weights.adapting import adapt_checkpoint  # which imports this package
+
         self.scope = toolbox_of(cfg).scope
         check_file(checkpoint)
         self.cfg = cfg = deepcopy(cfg)
@@ -99,11 +103,12 @@ class Predictor:
         if cfg.get('data_preprocessor') is not None:  # as the runner does
             cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         if 'test_dataloader' in cfg:  # where mmseg looks for it
-            cfg.test_pipeline = innermost(cfg.test_dataloader.dataset).pipeline
+            cfg.test_pipeline = prepares_tests(cfg).pipeline
         init_default_scope(self.scope)
         with in_plain_words(cfg):
             content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
             model = revert_sync_batchnorm(MODELS.build(cfg.model))
+            adapt_checkpoint(model, content, checkpoint)
             check_fit(model, content, checkpoint)
             load_state_dict(model, state_dict_of(content))
             meta = dict(content.get('meta', {}).get('dataset_meta') or {})
@@ -113,6 +118,11 @@ class Predictor:
             if isinstance(meta.get('palette'), list | tuple):  # colours must be tuples
                 meta['palette'] = [tuple(colour) for colour in meta['palette']]
             self.visualizer = self._visualizer(meta)
+            # mmpretrain's own inferencer reads pictures in its own way, and turns them
+            # where the recipe does not.
+            self._pipeline = None
+            if self.scope == 'mmpretrain' and 'test_pipeline' in cfg:
+                self._pipeline = Compose(cfg.test_pipeline)
         model.dataset_meta = model._dataset_meta = meta
         model.cfg = model._config = cfg
         try:
@@ -155,10 +165,14 @@ class Predictor:
             from mmseg.apis import inference_model
 
             return inference_model(self.model, picture)
-        from mmpretrain.apis import ImageClassificationInferencer
-
-        inferencer = ImageClassificationInferencer(self.model)
-        return inferencer(picture, return_datasamples=True)[0]
+        if self._pipeline is None:
+            raise UserError(
+                f'{self.cfg.filename} has no test_dataloader: its pipeline says how a '
+                'picture is prepared'
+            )
+        batch = default_collate([self._pipeline(dict(img_path=picture))])
+        with torch.no_grad():
+            return self.model.test_step(batch)[0]
 
     def draw(self, picture: str, out: str, score_thr: float = 0.3) -> str:
         """Draw the prediction on one picture.

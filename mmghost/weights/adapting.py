@@ -5,18 +5,18 @@ knows only its own names: a classifier would be evaluated with random weights.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch.nn as nn
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import load_from_http, load_from_local
 from torch import Tensor
 
 from ..models.ghostnet import GhostNet
 from .errors import WeightsError
-from .origins import STEM, recognise, to_mmpretrain
+from .origins import STEM, Origin, recognise, to_mmpretrain
+from .pickles import load_training
 from .reading import CONTAINERS, MINDSPORE, TORCH, format_of, local_path, read
 
 
@@ -26,7 +26,8 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     Args:
         model: A classifier, detector or segmentor, not wrapped.
         checkpoint: What mmengine read. Its ``state_dict`` is replaced, unless it is
-            this model's already or holds no GhostNet.
+            this model's already, holds no GhostNet, or has this model's other parts
+            under other names: those would be lost.
         source: The file's name, for the messages.
 
     Returns:
@@ -43,12 +44,17 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     key = next((k for k in CONTAINERS if isinstance(checkpoint.get(k), Mapping)), None)
     state = checkpoint[key] if key else checkpoint
     ours = f'{places[0]}.{STEM}'
-    names = [name for name in state if isinstance(name, str)]
-    if any(re.sub(r'^module\.', '', name) == ours for name in names):
-        return False
-    if not any(name == STEM or name.endswith(f'.{STEM}') for name in names):
+    plain = {_unwrapped(name): name for name in state if isinstance(name, str)}
+    if ours in plain:
+        if not any('_orig_mod.' in name for name in plain.values()):
+            return False  # DDP's `module.` is known to mmengine too
+        _replace(checkpoint, key, {name: state[old] for name, old in plain.items()})
+        return True
+    if not any(name == STEM or name.endswith(f'.{STEM}') for name in plain):
         return False
     origin = recognise(state, source)
+    if _has_other_parts(model, places[0], origin, plain.values()):
+        return False
     renamed = to_mmpretrain(origin.state)
     base = places[0][: -len('backbone')]
     if base:
@@ -58,15 +64,52 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     print_log(
         f'{source}: {len(renamed) - len(others)} tensors of {origin.kind} renamed for '
         f'this {type(model).__name__}'
-        + (f'; {len(others)} are not part of it' if others else ''),
+        + (f'; {len(others)} are not part of it' if others else '')
+        + (f'; left out: {_counted(origin.left_out)}' if origin.left_out else ''),
         'current',
     )
     for name in others:
         del renamed[name]
+    _replace(checkpoint, key, renamed)
+    return True
+
+
+def _replace(checkpoint: dict[str, Any], key: str | None, state: dict) -> None:
+    """Put other weights into a checkpoint, which has them under a key or is them."""
     if key is None:
         checkpoint.clear()
-    checkpoint['state_dict'] = renamed
-    return True
+    checkpoint['state_dict'] = state
+
+
+def _unwrapped(name: str) -> str:
+    """A tensor's name without what DDP and torch.compile put before it."""
+    return re.sub(r'^(module\.)+', '', name.replace('_orig_mod.', ''))
+
+
+def _has_other_parts(
+    model: nn.Module, place: str, origin: Origin, names: Iterable[str]
+) -> bool:
+    """Whether a file holds neck or head of a model beside its trunk.
+
+    Args:
+        model: The model.
+        place: Of its GhostNet.
+        origin: That in the file.
+        names: Of all tensors in the file.
+    """
+    if not origin.prefix.endswith('backbone.'):
+        return False
+    before = origin.prefix[: -len('backbone.')]
+    base = place[: -len('backbone')]
+    wanted = {n for n in model.state_dict() if not n.startswith(f'{place}.')}
+    theirs = {base + n[len(before) :] for n in names if n.startswith(before)}
+    # mmpretrain's own head is renamed together with the trunk.
+    known = {base + n for n in to_mmpretrain(origin.state)}
+    return bool(wanted & theirs - known)
+
+
+def _counted(parts: Mapping[str, int]) -> str:
+    return ', '.join(f'{count} of {name}' for name, count in parts.items())
 
 
 def adopt_form(
@@ -97,21 +140,23 @@ def adopt_form(
 
 
 def load_from_mmghost(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a file in MindSpore's or the safetensors format for mmengine.
+    """Read a checkpoint for mmengine: torch's, MindSpore's or a safetensors file.
+
+    Torch's files are read whole, so that a training can resume, but by this package's
+    own reader: mmengine's falls back to one that runs what the file says.
 
     Args:
-        filename: A path or http(s) URL. MindSpore's weights are returned by the names of
-            mmpretrain's classifier, safetensors' by their own. A ``.ckpt`` file of torch
-            is left to mmengine's own reader.
+        filename: A path, an http(s) URL, or what else :func:`.reading.read` takes.
+            MindSpore's weights are returned by the names of mmpretrain's classifier,
+            safetensors' by their own.
         map_location: As for :func:`torch.load`.
 
     Raises:
-        WeightsError: If there is no such file, or it cannot be read.
+        WeightsError: If there is no such file, it cannot be read, or it would run code.
     """
-    mmengines = load_from_http if '://' in filename else load_from_local
     with local_path(filename) as path:
         if format_of(path, filename) == TORCH:
-            return mmengines(filename, map_location)
+            return load_training(path, filename, map_location)
     file = read(filename)
     if file.format != MINDSPORE:
         return dict(state_dict=dict(file.state))
@@ -120,9 +165,10 @@ def load_from_mmghost(filename: str, map_location: Any = None) -> dict[str, Any]
 
 
 def register() -> None:
-    """Have mmengine read ``.ckpt`` and ``.safetensors`` files through this package."""
-    endings = r'.*\.(ckpt|safetensors)$'
-    # mmengine tries its prefixes in falling order: these stand before `https://`, `''`.
-    CheckpointLoader.register_scheme(
-        [rf'https?://{endings}', rf'(?!\w+://){endings}'], load_from_mmghost, force=True
-    )
+    """Have mmengine read checkpoints through this package, wherever they are.
+
+    What is left to mmengine are the names of its own tables (``open-mmlab://``,
+    ``torchvision://``): the files behind those are its authors'.
+    """
+    schemes = ['', 'http://', 'https://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://']
+    CheckpointLoader.register_scheme(schemes, load_from_mmghost, force=True)

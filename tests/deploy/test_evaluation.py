@@ -81,7 +81,9 @@ def test_int8_computes_nearly_the_same_with_pictures_of_the_training_set(
     seen = []
     read = quantisation.read_picture
     monkeypatch.setattr(
-        quantisation, 'read_picture', lambda path: seen.append(path) or read(path)
+        quantisation,
+        'read_picture',
+        lambda path, *more: seen.append(path) or read(path, *more),
     )
     out = str(tmp_path / 'int8.onnx')
     done = quantisation.quantise(deepcopy(cfg), export.path, pictures=2, out=out)

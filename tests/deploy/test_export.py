@@ -2,6 +2,8 @@
 
 import json
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
@@ -17,16 +20,21 @@ pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 from mmghost.deploy import export as exporting
+from mmghost.deploy import quantisation
 from mmghost.deploy.export import export_onnx
 from mmghost.deploy.graphs import DetectorGraph, graph_of
 from mmghost.deploy.parity import match
 from mmghost.deploy.preprocessing import steps_of
-from mmghost.deploy.runtime import FileFault, Runner
+from mmghost.deploy.runtime import Facts, FileFault, Runner
+from mmghost.deploy.runtime.pictures import read_picture
 from mmghost.engine.errors import UserError
+from mmghost.engine.launch import load_config
 from mmghost.engine.predict import Predictor
 from mmghost.engine.toolbox import toolbox_of
+from mmghost.models import GhostNetClassifier
+from tests.helpers import randomise
 
-from .conftest import TOYS, build_toy
+from .conftest import TOYS, build_toy, save_random
 
 SLIDE = dict(mode='slide', crop_size=(64, 64), stride=(32, 32))
 PAA = {'model.bbox_head.type': 'PAAHead', 'model.bbox_head.norm_cfg': None}
@@ -104,6 +112,36 @@ def test_the_file_of_a_classifier_is_as_sure_as_image_demo(toy, data, backend):
     assert found.std() > 1e-3
 
 
+def test_the_imagenet_recipe_is_exported_from_a_release_file(data, root, tmp_path):
+    """Its pictures are not turned by their EXIF data, in PyTorch nor in the file."""
+    network = randomise(GhostNetClassifier(0.25, num_classes=10), seed=3)
+    network.classifier.weight.data.mul_(0.1)  # or one class would have score 1
+    checkpoint = str(tmp_path / 'release.pth.tar')
+    torch.save(network.state_dict(), checkpoint)
+    cfg = load_config(
+        str(root / 'configs' / 'ghostnetv2_imagenet.py'),
+        {
+            'model.backbone.widen_factor': 0.25,
+            'model.head.in_channels': network.conv_head.in_channels,
+            'model.head.num_classes': 10,
+            'test_dataloader.dataset.pipeline.1.scale': 110,
+            'test_dataloader.dataset.pipeline.2.crop_size': 96,
+        },
+    )
+    export = export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
+    assert export.facts.orientation is False
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = str(tmp_path / 'turned.jpg')
+    Image.open(picture(data)).crop((0, 0, 150, 90)).save(turned, exif=exif, quality=95)
+    runner, predictor = Runner(export.path), Predictor(cfg, checkpoint, 'cpu')
+    found = runner.predict(turned).scores
+    expected = predictor.predict(turned).pred_score.numpy()
+    assert np.allclose(found, expected, atol=1e-5)  # float32 sums in another order
+    other = runner.predict(read_picture(turned, orientation=True)).scores
+    assert np.abs(found - other).max() > 1e-3
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_file_was_checked_at_several_sizes_and_batches(toy, kind):
     sizes = {c.size for c in toy(kind).export.comparisons}
@@ -176,6 +214,79 @@ def test_just_above_the_least_size_the_trace_is_right(toy):
             runner.run({'image': x.numpy()})['scores'][0] - expected
         ).max()
     assert errors[33] < 1e-5 < 1e-4 < errors[32]
+
+
+RATIO_4 = {'model.backbone.dfc': dict(ratio=4)}
+
+
+def test_a_wider_window_of_dfc_is_exported_and_checked_above_its_least_size(
+    tmp_path, data
+):
+    cfg = build_toy(tmp_path, 'classifier', data)
+    cfg.merge_from_dict({**RATIO_4, 'test_dataloader.dataset.pipeline.1.scale': 128})
+    checkpoint = save_random(cfg, tmp_path / 'random.pth')
+    export = export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
+    assert export.facts.least_side == 97
+    assert all(min(sides) >= 97 for _, *sides in (c.size for c in export.comparisons))
+    expected = Predictor(cfg, checkpoint, 'cpu').predict(picture(data)).pred_score
+    found = Runner(export.path).predict(picture(data)).scores
+    assert np.allclose(found, expected.numpy(), atol=1e-5)  # as above
+
+
+@pytest.mark.parametrize(
+    ('least', 'steps', 'size'),
+    [
+        (33, [], (256, 320)),
+        (481, [], (512, 512)),
+        (225, [dict(op='resize', scale=[400, 300], keep_ratio=True)], (256, 320)),
+        (33, [dict(op='center_crop', size=[224, 192])], (192, 224)),
+    ],
+)
+def test_the_size_that_is_traced_is_never_below_the_least(least, steps, size):
+    facts = Facts('classification', steps=steps, pad_divisor=32, least_side=least)
+    assert exporting.input_size(facts, None, fixed=False) == size
+
+
+@pytest.mark.parametrize(
+    'step',
+    [
+        dict(op='center_crop', size=[224, 224]),
+        dict(op='resize', scale=[224, 224], keep_ratio=False),
+    ],
+)
+def test_a_pipeline_all_of_whose_pictures_are_too_small_is_refused(step):
+    facts = Facts('classification', steps=[step], least_side=225)
+    for fixed in (True, False):
+        with pytest.raises(UserError, match=r'224x224 px; below 225 px.*dfc\.ratio'):
+            exporting.input_size(facts, None, fixed)
+
+
+def test_a_file_of_one_size_and_batch_takes_one_picture_too(toy, tmp_path, data):
+    cfg, checkpoint, _ = toy('classifier')
+    out = str(tmp_path / 'a.onnx')
+    export = export_onnx(cfg, checkpoint, out, fixed=True, batch=4)
+    assert export.inputs['image'] == [4, 3, 64, 64]
+    assert (export.facts.batch, export.facts.size) == (4, [64, 64])
+    runner = Runner(out)
+    expected = Predictor(cfg, checkpoint, 'cpu').predict(picture(data)).pred_score
+    found = runner.predict(picture(data)).scores
+    assert np.allclose(found, expected.numpy(), atol=1e-5)  # as above
+    with pytest.raises(FileFault, match=r'a\.onnx cannot be run in onnxruntime'):
+        runner.run({'image': np.zeros((1, 3, 64, 64), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (dict(batch=0, fixed=True), 'at least 1'),
+        (dict(batch=-1), 'at least 1'),
+        (dict(batch=4), 'goes with --fixed'),
+        (dict(opset=9), '16 to 20'),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_at_once(tmp_path, flags, message):
+    with pytest.raises(UserError, match=message):
+        export_onnx(Config(), 'nothing.pth', str(tmp_path / 'a.onnx'), **flags)
 
 
 @pytest.mark.parametrize(
@@ -267,12 +378,36 @@ def test_run_onnx_says_what_is_wrong_in_one_line(toy, root, data, tmp_path):
     _, _, export = toy('classifier')
     (tmp_path / 'no.jpg').write_text('no picture')
     (tmp_path / 'no.onnx').write_bytes(b'\x00no file')
+    newer = str(tmp_path / 'newer.onnx')
+    shutil.copy(export.path, newer)
+    quantisation._relabel(newer, replace(export.facts, steps=[dict(op='rotate')]))
     cases = [
         ([export.path, str(tmp_path / 'no.jpg')], 'is not a picture'),
         ([export.path, str(tmp_path / 'nowhere.jpg')], 'No such file'),
         ([str(tmp_path / 'no.onnx'), picture(data)], 'no whole ONNX file'),
+        ([export.path, picture(data), '--out', 'seen.txt'], 'pictures end in .jpg'),
+        ([newer, picture(data)], "step 'rotate', which this runtime does not know"),
     ]
     for args, message in cases:
         done = run_door(root, *args)
         assert done.returncode == 1 and message in done.stderr, done.stderr
         assert 'Traceback' not in done.stderr
+
+
+def test_int8_by_no_pictures_is_refused_before_the_export(root, tmp_path, monkeypatch):
+    door = str(root / 'tools/deployment/export_onnx.py')
+    out = str(tmp_path / 'a.onnx')
+    arguments = [door, 'no_config.py', 'no.pth', '--out', out, '--int8', '0']
+    monkeypatch.setattr(sys, 'argv', arguments)
+    with pytest.raises(UserError, match='--int8 0: at least one picture'):
+        runpy.run_path(door)['main']()
+
+
+def test_run_onnx_draws_into_a_file_without_an_ending_or_a_folder(
+    toy, root, data, tmp_path
+):
+    _, _, export = toy('classifier')
+    for out, written in ((tmp_path / 'seen', 'seen.png'), (tmp_path, '*.jpg.png')):
+        done = run_door(root, export.path, picture(data), '--out', str(out))
+        assert done.returncode == 0, done.stderr
+        assert len(list(tmp_path.glob(written))) == 1

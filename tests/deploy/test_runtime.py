@@ -18,7 +18,7 @@ from mmghost.deploy.runtime.drawing import draw
 from mmghost.deploy.runtime.facts import read_properties
 from mmghost.deploy.runtime.pictures import prepare, read_picture
 from mmghost.deploy.runtime.resizing import resize
-from mmghost.deploy.runtime.results import paste_masks, run_lengths
+from mmghost.deploy.runtime.results import grey, paste_masks, run_lengths
 
 SIZES = [
     ((480, 640), (240, 320)),
@@ -68,6 +68,12 @@ def test_pictures_are_read_as_mmcv_reads_them(tmp_path, mode):
     found, expected = read_picture(path), mmcv.imread(path, channel_order='rgb')
     assert found.shape == ((30, 20, 3) if mode == 'turned' else (20, 30, 3))
     assert np.array_equal(found, expected)
+    if mode == 'turned':  # as ImageNet's recipe has it
+        found = read_picture(path, orientation=False)
+        assert found.shape == (20, 30, 3)
+        for backend in ('cv2', 'pillow'):
+            expected = mmcv.imread(path, 'color_ignore_orientation', backend=backend)
+            assert np.array_equal(found, expected[..., ::-1])
 
 
 @pytest.mark.parametrize('folder', ['bccd/images', 'nuclei/images', 'coco/val2017'])
@@ -142,6 +148,15 @@ PIPELINES = {
         ],
     ),
 }
+
+
+def test_label_maps_of_many_classes_keep_every_label(tmp_path):
+    few, many = (LabelMap(np.arange(n).reshape(1, n)) for n in (256, 300))
+    assert grey(few, ['a'] * 150).dtype == np.uint8
+    for result, classes in ((few, ['a'] * 257), (many, []), (many, ['a'] * 300)):
+        Image.fromarray(grey(result, classes)).save(tmp_path / 'a.png')
+        found = np.asarray(Image.open(tmp_path / 'a.png'))
+        assert np.array_equal(found, result.labels)
 
 
 @pytest.mark.parametrize('size', [(50, 110), (113, 64), (64, 64)])

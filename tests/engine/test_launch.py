@@ -400,6 +400,44 @@ def test_flips_give_a_classifier_that_sees_no_difference_the_same_scores(
     torch.testing.assert_close(scores[0], scores[1])
 
 
+def test_test_time_augmentation_of_several_test_sets_in_one_is_refused(
+    tmp_path, shapes
+):
+    cfg = load_config(write_config(tmp_path, 'detection', shapes))
+    part = cfg.test_dataloader.dataset
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[part, part])
+    with pytest.raises(UserError, match='is a ConcatDataset of 2 data sets'):
+        launch.set_tta(cfg, 'mmdet')
+
+
+@pytest.mark.parametrize(
+    ('platform', 'variables', 'refused'),
+    [
+        ('linux', {}, True),
+        ('linux', {'DISPLAY': ':0'}, False),
+        ('linux', {'WAYLAND_DISPLAY': 'wayland-0'}, False),
+        ('darwin', {}, False),
+        ('win32', {}, False),
+    ],
+)
+def test_showing_is_refused_only_where_there_can_be_no_window(
+    tmp_path, shapes, monkeypatch, platform, variables, refused
+):
+    cfg = load_config(write_config(tmp_path, 'detection', shapes))
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(launch.sys, 'platform', platform)
+    arguments = (cfg, 'mmdet', True, None, 2.0, 1)
+    if refused:
+        with pytest.raises(UserError, match='needs a display'):
+            launch.set_visualization(*arguments)
+    else:
+        launch.set_visualization(*arguments)
+        assert cfg.default_hooks.visualization.show
+
+
 @pytest.mark.parametrize('task', TASKS)
 def test_pictures_of_the_predictions_are_kept(trained, tmp_path, task):
     path, work = trained[task]

@@ -76,6 +76,15 @@ def test_a_data_preprocessor_beside_the_model_is_heeded(tmp_path, shapes):
     assert model.data_preprocessor.mean.flatten().tolist() == [128.0] * 3
 
 
+def test_several_test_sets_in_one_do_not_say_how_to_prepare_a_picture(tmp_path, shapes):
+    cfg = load_config(write_config(tmp_path, 'detection', shapes))
+    checkpoint = save_random(cfg, 'mmdet', tmp_path / 'a.pth')
+    part = cfg.test_dataloader.dataset
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[part, part])
+    with pytest.raises(UserError, match='is a ConcatDataset of 2 data sets'):
+        Predictor(cfg, checkpoint, 'cpu')
+
+
 def test_a_device_that_is_not_there_is_refused(tmp_path, shapes):
     cfg = load_config(write_config(tmp_path, 'classification', shapes))
     checkpoint = save_random(cfg, 'mmpretrain', tmp_path / 'a.pth')

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine import fileio
-from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner, load_checkpoint
 
+from mmghost.engine.checkpoints import check_fit
+from mmghost.engine.errors import UserError
+from mmghost.engine.launch import load_config, prepare_test
 from mmghost.models import GhostNetClassifier, GhostNetV2
 from mmghost.weights import WeightsError, adapt_checkpoint
 from tests.helpers import randomise
@@ -55,6 +57,45 @@ def test_its_own_checkpoint_is_left_alone(model):
     assert not adapt_checkpoint(model, {'state_dict': ddp}, 'a.pth')
 
 
+@pytest.mark.parametrize('key', ['state_dict', None])
+@pytest.mark.parametrize(
+    ('old', 'new'),
+    [
+        ('', '_orig_mod.'),
+        ('', 'module._orig_mod.'),
+        ('backbone.', 'backbone._orig_mod.'),
+    ],
+)
+def test_a_checkpoint_of_a_compiled_model_keeps_all_its_parts(old, new, key):
+    model = retinanet()
+    state = {
+        new + name[len(old) :] if name.startswith(old) else name: value
+        for name, value in randomise(model, seed=4).state_dict().items()
+    }
+    checkpoint = {key: state} if key else dict(state)
+    assert adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert checkpoint['state_dict'].keys() == model.state_dict().keys()
+    check_fit(model, checkpoint, 'a.pth')
+
+
+@pytest.mark.parametrize('model', [retinanet, deeplabv3])
+def test_a_model_inside_another_is_not_cut_down_to_its_trunk(model):
+    model = model()
+    state = {f'detector.{name}': value for name, value in model.state_dict().items()}
+    checkpoint = {'state_dict': state}
+    assert not adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert checkpoint['state_dict'] is state
+    with pytest.raises(UserError, match='0 of'):
+        check_fit(model, checkpoint, 'a.pth', strict=False)
+
+
+def test_what_is_left_out_of_a_file_is_logged(state, log):
+    content = {f'net.backbone.{name}': value for name, value in state.items()}
+    content['net.text_encoder.weight'] = torch.ones(1)
+    assert adapt_checkpoint(retinanet(), content, 'a.pth')
+    assert 'left out: 1 of net' in log[0]
+
+
 def test_other_peoples_models_and_files_are_left_alone(state):
     assert not adapt_checkpoint(torch.nn.Linear(2, 2), dict(state), 'a.pth')
     assert not adapt_checkpoint(GhostNetV2(WIDTH), dict(state), 'a.pth')
@@ -88,17 +129,16 @@ def test_mmengine_reads_safetensors(tmp_path):
     assert (model.weight == 1).all()
 
 
-def test_ckpt_files_of_others_are_left_to_mmengine(tmp_path, server, torch_home):
+def test_ckpt_files_of_others_are_read_as_torchs(tmp_path, server, torch_home):
     torch.save({'state_dict': {'weight': torch.ones(2, 2)}}, tmp_path / 'a.ckpt')
     url = server.serve('a.ckpt', (tmp_path / 'a.ckpt').read_bytes())
     for source in (str(tmp_path / 'a.ckpt'), url):
         model = torch.nn.Linear(2, 2, bias=False)
         load_checkpoint(model, source, strict=True)
         assert (model.weight == 1).all()
-    with pytest.raises(WeightsError, match='there is no such file'):
-        load_checkpoint(model, str(tmp_path / 'b.ckpt'))
-    with pytest.raises(FileNotFoundError):  # mmengine's own, for other endings
-        load_checkpoint(model, str(tmp_path / 'b.pth'))
+    for name in ('b.ckpt', 'b.pth'):
+        with pytest.raises(WeightsError, match='there is no such file'):
+            load_checkpoint(model, str(tmp_path / name))
 
 
 @pytest.fixture()
@@ -123,14 +163,13 @@ def test_the_mindspore_config_evaluates_a_ckpt_as_mindspore_does(imagenet, root)
     network.classifier.weight.data.mul_(0.1)  # or one class would have score 1
     path = imagenet / 'ghostnetv2_1x.ckpt'
     path.write_bytes(write_mindspore(mindspore_names(network.state_dict())))
-    cfg = Config.fromfile(
-        root / 'configs' / 'classification' / 'ghostnetv2-1.0-mindspore_in1k.py'
+    cfg = load_config(
+        str(root / 'configs' / 'classification' / 'ghostnetv2-1.0-mindspore_in1k.py'),
+        work_dir=str(imagenet / 'work'),
     )
-    cfg.work_dir = str(imagenet / 'work')
     cfg.test_dataloader.update(batch_size=4, num_workers=0)
     cfg.test_dataloader.dataset.data_root = str(imagenet)
-    cfg.load_from = str(path)
-    runner = Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(prepare_test(cfg, str(path)))
     runner.test_evaluator.metrics.append(DumpResults(str(imagenet / 'out.pkl')))
     assert 'accuracy/top1' in runner.test()
     scores = np.stack(

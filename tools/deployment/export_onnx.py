@@ -15,6 +15,7 @@ import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.export import OPSET, export_onnx
+from mmghost.deploy.quantisation import check_count, quantise
 from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
@@ -76,6 +77,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Export as the command line says."""
     args = parse_args()
+    if args.int8 is not None:
+        check_count(args.int8)
     cfg = load_config(args.config, args.cfg_options)
     export = export_onnx(
         cfg,
@@ -95,9 +98,7 @@ def main() -> None:
         print(f'checked against PyTorch at {n} x {height}x{width} px: {found.words}')
     size = os.path.getsize(export.path) / 2**20
     print(f'{export.facts.task} -> {export.path} ({size:.1f} MiB, opset {args.opset})')
-    if args.int8:
-        from mmghost.deploy.quantisation import quantise
-
+    if args.int8 is not None:
         done = quantise(cfg, export.path, pictures=args.int8)
         size = os.path.getsize(done.path) / 2**20
         print(f'int8, by {done.pictures} pictures -> {done.path} ({size:.1f} MiB)')

@@ -56,7 +56,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--json', help='the file to write all results into')
     parser.add_argument(
-        '--label-maps', help='segmentation: the folder for label maps (.png, in grey)'
+        '--label-maps',
+        help='segmentation: the folder for label maps (.png, in grey; of 16 bits for more '
+        'than 256 classes)',
     )
     parser.add_argument(
         '--score-thr',
@@ -97,6 +99,17 @@ def beside(picture: Path, source: Path, folder: str) -> Path:
     return target
 
 
+def drawn_at(picture: Path, source: Path, out: str) -> Path:
+    """Where the drawing of a picture goes: a file, or a folder that is there."""
+    if source.is_dir() or Path(out).is_dir() or out.endswith('/'):
+        return beside(picture, source, out)
+    target = Path(out) if Path(out).suffix else Path(f'{out}.png')
+    if target.suffix.lower() not in SUFFIXES:
+        sys.exit(f'error: --out {out}: pictures end in {", ".join(SUFFIXES)}')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
 def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     """Run as the command line says."""
     if args.facts:
@@ -105,12 +118,13 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
         return
     from mmghost_runtime.drawing import draw
     from mmghost_runtime.pictures import read_picture
+    from mmghost_runtime.results import grey
     from PIL import Image
 
     runner = runtime.Runner(args.file, args.backend, args.threads)
     classes, source, found = runner.facts.classes, Path(args.image), {}
     for path in pictures_of(source):
-        picture = read_picture(path)
+        picture = read_picture(path, runner.facts.orientation)
         start = time.perf_counter()
         result = runner.predict(picture)
         seconds = time.perf_counter() - start
@@ -121,12 +135,9 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
             found[str(path)] = result.as_dict(classes)
         if args.label_maps and isinstance(result, runtime.LabelMap):
             target = beside(path, source, args.label_maps)
-            Image.fromarray(result.labels.astype('uint8')).save(target)
+            Image.fromarray(grey(result, classes)).save(target)
         if args.out:
-            target = (
-                beside(path, source, args.out) if source.is_dir() else Path(args.out)
-            )
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target = drawn_at(path, source, args.out)
             draw(picture, result, runner.facts, args.score_thr).save(target)
             words += f' -> {target}'
         print(words)

@@ -24,6 +24,7 @@ class Facts:
     Args:
         task: One of ``TASKS``.
         classes: Names of the classes, by label.
+        orientation: Whether a picture is turned as its EXIF data say when it is read.
         steps: What happens to a picture before the network, see :mod:`.pictures`.
         channels: ``'RGB'`` or ``'BGR'``: the order that mean, std and the network take.
         mean: Subtracted from the channels, whose values are 0 to 255.
@@ -32,6 +33,7 @@ class Facts:
             and at the bottom.
         pad_value: What they are filled up with, after mean and std.
         size: Height and width of the input where the file takes only one size.
+        batch: How many pictures the file takes at once where it takes only so many.
         least_side: Pictures smaller than this, in px after all steps, would be computed
             wrongly without a word; the runner refuses them.
         raw: Whether the outputs are the head's own, without decoding and suppression.
@@ -44,6 +46,7 @@ class Facts:
 
     task: str
     classes: list[str] = field(default_factory=list)
+    orientation: bool = True
     steps: list[dict[str, Any]] = field(default_factory=list)
     channels: str = 'RGB'
     mean: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
@@ -51,6 +54,7 @@ class Facts:
     pad_divisor: int = 1
     pad_value: float = 0.0
     size: list[int] | None = None
+    batch: int | None = None
     least_side: int = 1
     raw: bool = False
     mask_threshold: float = 0.5

@@ -50,8 +50,12 @@ class Prepared:
     scale_factor: tuple[float, float]
 
 
-def read_picture(path: str | os.PathLike) -> np.ndarray:
-    """Read a picture as RGB bytes (H, W, 3), turned as its EXIF data say.
+def read_picture(path: str | os.PathLike, orientation: bool = True) -> np.ndarray:
+    """Read a picture as RGB bytes (H, W, 3).
+
+    Args:
+        path: The file.
+        orientation: Whether it is turned as its EXIF data say, see :class:`Facts`.
 
     Raises:
         FileFault: If it is missing, damaged or no picture.
@@ -61,7 +65,8 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
             if file.mode.startswith('I;16'):  # as OpenCV: the upper byte
                 deep = np.asarray(file).astype(np.uint16) >> 8
                 return np.repeat(deep.astype(np.uint8)[..., None], 3, axis=2)
-            return np.array(ImageOps.exif_transpose(file).convert('RGB'))
+            turned = ImageOps.exif_transpose(file) if orientation else file
+            return np.array(turned.convert('RGB'))
     except UnidentifiedImageError:
         raise FileFault(f'{path} is not a picture') from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -80,11 +85,18 @@ def prepare(picture: np.ndarray, facts: Facts) -> Prepared:
         The input and what is needed to find the way back.
 
     Raises:
-        FileFault: If the picture is too small or too large for the file.
+        FileFault: If the picture is too small or too large for the file, or this
+            runtime is too old for it.
     """
     original = picture.shape[:2]
     factor = np.ones(2)
     for step in facts.steps:
+        if step.get('op') not in OPS:
+            raise FileFault(
+                f'the file asks for the step {step.get("op")!r}, which this runtime does '
+                f'not know (it does {", ".join(OPS)}): take the runtime of mmghost '
+                f'{facts.origin.get("mmghost", "")}'.rstrip()
+            )
         picture, factor = OPS[step['op']](picture, factor, step)
     size = picture.shape[:2]
     pixels = picture if facts.channels == 'RGB' else picture[..., ::-1]

@@ -101,6 +101,12 @@ class LabelMap:
         }
 
 
+def grey(result: LabelMap, classes: list[str]) -> np.ndarray:
+    """A label map as the pixels of a picture in grey, of 16 bits where 8 are too few."""
+    few = len(classes) <= 256 and result.labels.max(initial=0) < 256
+    return result.labels.astype(np.uint8 if few else np.uint16)
+
+
 def name_of(classes: list[str], label: int) -> str:
     """The name of a class, or its number where the file knows no name."""
     return classes[label] if label < len(classes) else str(label)

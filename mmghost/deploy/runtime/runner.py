@@ -54,8 +54,17 @@ class Runner:
             ) from None
 
     def run(self, feed: Feed) -> Feed:
-        """Run the network as it is: inputs and outputs by name."""
-        return self._run(feed)
+        """Run the network as it is: inputs and outputs by name.
+
+        Raises:
+            FileFault: If the backend cannot compute it, as for inputs of other shapes.
+        """
+        try:
+            return self._run(feed)
+        except Exception as error:  # the backends' own classes, below Exception only
+            raise FileFault(
+                f'{self.path} cannot be run in {self.backend}: {error}'
+            ) from None
 
     def predict(self, picture: str | os.PathLike | np.ndarray) -> object:
         """Find what is in a picture.
@@ -75,16 +84,20 @@ class Runner:
                 'which only a program of your own can read'
             )
         if not isinstance(picture, np.ndarray):
-            picture = read_picture(picture)
+            picture = read_picture(picture, self.facts.orientation)
         prepared = prepare(picture, self.facts)
         return self._read(self.run(self.feed(prepared)), prepared)
 
     def feed(self, prepared: Prepared) -> Feed:
-        """The network's inputs for one picture."""
+        """The network's inputs for one picture.
+
+        Where the file takes only a batch of several, all of it is that picture.
+        """
+        n = self.facts.batch or 1
         known = {
-            'image': prepared.pixels[None],
-            'image_size': np.array([prepared.image_size], np.float32),
-            'scale_factor': np.array([prepared.scale_factor], np.float32),
+            'image': np.repeat(prepared.pixels[None], n, 0),
+            'image_size': np.array([prepared.image_size] * n, np.float32),
+            'scale_factor': np.array([prepared.scale_factor] * n, np.float32),
         }
         if self.facts.task == 'segmentation':
             known['image_size'] = np.array(prepared.image_size, np.int64)
