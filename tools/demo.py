@@ -14,8 +14,8 @@ from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.demo import run_demo
-from mmghost.engine.errors import run_door
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,10 +8,10 @@ Examples:
 import argparse
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

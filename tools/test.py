@@ -15,9 +15,9 @@ import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.confusion import add_confusion
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config, prepare_test, run_test
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

@@ -13,9 +13,9 @@ import argparse
 import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 
-from ..engine.errors import UserError, near
 from ..engine.launch import load_config, prepare_train, run_train
 from ..engine.toolbox import toolbox_of
+from ..errors import UserError, near
 from .complexity import Complexity, complexity
 from .config_costs import build_model
 from .reproduction import Row, Table, row_config

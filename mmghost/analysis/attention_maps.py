@@ -15,8 +15,8 @@ import torch.nn as nn
 from mmengine.config import Config
 from torch import Tensor
 
-from ..engine.errors import UserError
 from ..engine.toolbox import takes_rgb
+from ..errors import UserError
 from ..models import DFCAttention
 from ..models.ghost_module import GhostModule
 from .config_costs import default_shape

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..engine.errors import UserError
+from ..errors import UserError
 from .benchmark_models import MODELS, MODES, REFERENCE, build, macs
 from .timing import Timing, interleave, machine, peak_memory
 

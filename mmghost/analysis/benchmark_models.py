@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..deploy.fusion import fold, folded_conv
 from ..deploy.tracing import export_by_tracing
-from ..engine.errors import UserError
+from ..errors import UserError
 from ..models import GhostNetClassifier
 from .complexity import complexity
 

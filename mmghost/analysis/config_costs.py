@@ -10,9 +10,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from ..engine.errors import UserError
 from ..engine.launch import in_plain_words, innermost
 from ..engine.toolbox import toolbox_of, type_name
+from ..errors import UserError
 from .complexity import Complexity, complexity
 
 # What the toolboxes' own tools take where a config says nothing of sizes.

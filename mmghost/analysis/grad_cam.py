@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..engine.errors import UserError, near
+from ..errors import UserError, near
 from ..models.ghostnet import GhostNet
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..engine.errors import UserError, near
+from ..errors import UserError, near
 from ..models import GhostNetClassifier
 from .complexity import Complexity, complexity
 from .config_costs import config_cost

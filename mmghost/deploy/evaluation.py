@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..engine.errors import UserError
 from ..engine.launch import in_plain_words, innermost
 from ..engine.toolbox import toolbox_of
+from ..errors import UserError
 from .runtime.facts import FileFault
 from .runtime.results import Classification, Detections, LabelMap
 from .runtime.runner import Runner

@@ -11,8 +11,8 @@ import torch
 import torch.nn as nn
 from mmengine.config import Config
 
-from ..engine.errors import UserError
 from ..engine.predict import Predictor
+from ..errors import UserError
 from ..models.dfc import DFCAttention
 from ..version import __version__
 from .graphs import Graph, graph_of

@@ -14,7 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..engine.errors import UserError
+from ..errors import UserError
 from .operators import keep_best, roi_align
 
 RAW_NAMES = {

@@ -6,9 +6,9 @@ from typing import Any
 import torch.nn as nn
 from mmengine.config import Config
 
-from ..engine.errors import UserError
 from ..engine.launch import innermost
 from ..engine.toolbox import type_name
+from ..errors import UserError
 from .runtime.facts import Facts
 from .runtime.resizing import WAYS
 

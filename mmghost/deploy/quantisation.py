@@ -9,9 +9,9 @@ from typing import NamedTuple
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..engine.errors import UserError
 from ..engine.launch import in_plain_words, innermost
 from ..engine.toolbox import toolbox_of
+from ..errors import UserError
 from .runtime.facts import Facts, FileFault
 from .runtime.pictures import prepare, read_picture
 from .runtime.runner import Feed, Runner

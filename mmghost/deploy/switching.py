@@ -9,8 +9,8 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..engine.errors import UserError
 from ..engine.predict import Predictor
+from ..errors import UserError
 from ..models.ghostnet import GhostNet
 from ..version import __version__
 from ..weights.converting import save

@@ -14,10 +14,10 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner, load_state_dict
 from torch import Tensor, nn
 
+from ..errors import UserError, examples
 from ..weights.pickle_names import globals_in
 from ..weights.pickles import BOOKKEEPING, is_trusted, would_run
 from ..weights.reading import holds_no_code
-from .errors import UserError
 
 # mmengine names them so, also with a prefix of one's own (`best_coco_bbox_mAP_epoch_3`).
 _NAME = re.compile(r'(?:.*_)?(?:epoch|iter)_(\d+)\.pth$')
@@ -220,12 +220,6 @@ class Fit:
         if self.unexpected:
             parts.append(f'the model has no {examples(self.unexpected)}')
         return '; '.join(parts)
-
-
-def examples(names: list, count: int = 3) -> str:
-    """Name the first few of many."""
-    shown = ', '.join(str(name) for name in names[:count])
-    return shown if len(names) <= count else f'{shown} and {len(names) - count} more'
 
 
 def state_dict_of(checkpoint: Mapping) -> dict[str, Tensor]:

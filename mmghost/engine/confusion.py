@@ -11,8 +11,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
+from ..errors import UserError
 from ..registry import METRICS, register
-from .errors import UserError
 from .toolbox import toolbox_of
 
 BACKGROUND = 'background'

@@ -13,8 +13,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import list_from_file
 
-from .checkpoints import examples
-from .errors import near
+from ..errors import examples, near
 from .pictures import PictureReport, list_pictures
 
 # What to do about faults of COCO's entries, by words of the fault.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..analysis import draw_curves, read_curves
 from ..datasets.shapes import make_shapes
-from .errors import UserError
+from ..errors import UserError
 from .launch import load_config, prepare_train, run_train
 from .predict import Predictor
 

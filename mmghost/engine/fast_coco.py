@@ -6,7 +6,7 @@ Importing this module is enough, if it comes before mmdet. In a config:
 
 import sys
 
-from .errors import UserError
+from ..errors import UserError
 
 if 'mmdet.datasets.api_wrappers' in sys.modules:
     raise UserError(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .checkpoints import examples
+from ..errors import examples
 from .data_checks import Problem, segmentation_files
 from .pictures import picture_fault, picture_size
 

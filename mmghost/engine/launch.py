@@ -24,8 +24,9 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..errors import UserError
 from .checkpoints import check_file, last_whole
-from .errors import UserError, explain, explain_fault, near_config, walk
+from .explaining import explain, explain_fault, near_config, walk
 from .options import check_kinds, merge
 from .preflight import preflight, raise_if_fatal
 from .preflight_hook import PreflightHook

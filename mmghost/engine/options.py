@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from .errors import UserError
+from ..errors import UserError
 
 
 class CfgOptions(DictAction):

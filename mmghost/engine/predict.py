@@ -15,8 +15,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.runner import CheckpointLoader, load_state_dict
 
+from ..errors import UserError
 from .checkpoints import check_file, check_fit, state_dict_of
-from .errors import UserError
 from .launch import in_plain_words, prepares_tests
 from .pictures import list_pictures, picture_fault
 from .preflight import build_datasets

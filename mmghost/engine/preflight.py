@@ -18,7 +18,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
-from .checkpoints import examples
+from ..errors import UserError, examples, near, same_start
 from .data_checks import (
     Problem,
     check_dataset,
@@ -29,7 +29,7 @@ from .data_checks import (
     picture_problems,
 )
 from .data_counts import check_count
-from .errors import UserError, explain, from_scratch, near, same_start, walk
+from .explaining import explain, from_scratch, walk
 from .head_checks import check_heads
 from .label_maps import check_label_maps, label_map_problems
 from .pictures import check_pictures

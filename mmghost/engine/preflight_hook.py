@@ -8,9 +8,9 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
+from ..errors import UserError
 from ..registry import HOOKS, register
 from .checkpoints import check_fit, set_aside
-from .errors import UserError
 from .preflight import preflight, raise_if_fatal
 
 

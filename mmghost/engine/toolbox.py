@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch.nn as nn
 from mmengine.config import Config
 
-from .errors import UserError
+from ..errors import UserError
 
 
 class Toolbox(NamedTuple):

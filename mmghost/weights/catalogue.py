@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..engine.errors import UserError, near
+from ..errors import UserError, near
 
 DATA = Path(__file__).with_name('models.json')
 _BEGIN = '<!-- begin: made by list_weights.py from models.json -->'

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from ..errors import examples
 from ..version import __version__
-from .errors import WeightsError, examples
+from .errors import WeightsError
 from .loading import check_numbers
 from .networks import LAST_GROUP, Network, describe, expected
 from .origins import HEAD, Origin, recognise, to_mmpretrain

@@ -18,9 +18,9 @@ from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, update_init_info
 from torch import Tensor
 
-from ..engine.errors import near
+from ..errors import examples, near
 from ..models.dfc import DFCAttention
-from .errors import WeightsError, examples
+from .errors import WeightsError
 from .networks import LAST_GROUP, Network, describe, stage_of_group
 from .origins import Origin, recognise
 from .reading import MINDSPORE, read

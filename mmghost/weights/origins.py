@@ -13,8 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import examples
 from . import mindspore
-from .errors import WeightsError, examples
+from .errors import WeightsError
 
 STEM = 'conv_stem.weight'
 HEAD = ('conv_head', 'classifier')

@@ -20,8 +20,9 @@ import torch
 from mmengine.utils import digit_version
 from torch import _weights_only_unpickler
 
+from ..errors import examples
 from .bookkeeping import REBUILDERS, SETTERS, StandIn, set_dtype
-from .errors import WeightsError, examples
+from .errors import WeightsError
 from .pickle_names import globals_in, is_archive, present_name
 
 # What the training checkpoints of mmengine and timm hold beside weights. (`getattr` is

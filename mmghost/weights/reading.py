@@ -21,10 +21,10 @@ from mmengine import fileio
 from mmengine.dist import barrier, get_dist_info
 from torch import Tensor
 
-from ..engine.errors import near
+from ..errors import examples, near
 from . import mindspore, pickles
 from .catalogue import sha256_of
-from .errors import WeightsError, examples
+from .errors import WeightsError
 
 TORCH, MINDSPORE, SAFETENSORS = 'torch', 'MindSpore', 'safetensors'
 

@@ -16,8 +16,8 @@ from mmghost.analysis.ablation import (
 )
 from mmghost.analysis.complexity import Complexity
 from mmghost.analysis.reproduction import Row, Table, table
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import load_config
+from mmghost.errors import UserError
 from tests.engine.conftest import no_trace_of_other_runners, shapes  # noqa: F401
 from tests.engine.toys import ROOT
 

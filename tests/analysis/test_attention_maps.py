@@ -21,7 +21,7 @@ from mmghost.analysis.grad_cam import (
     grad_cam,
     stages_that_heads_see,
 )
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 from mmghost.models import (
     AttentionMobileNetV2,
     DFCAttention,

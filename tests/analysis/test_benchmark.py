@@ -8,7 +8,7 @@ import torch.nn as nn
 
 from mmghost.analysis import benchmark, benchmark_models
 from mmghost.analysis.benchmark import Run, collect, growth, page, read, table
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 
 OURS = 'mmghost:ghostnetv2-0.25'
 

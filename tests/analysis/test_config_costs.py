@@ -5,8 +5,8 @@ from mmengine.config import Config
 
 from mmghost.analysis import complexity
 from mmghost.analysis.config_costs import config_cost, default_shape
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import load_config
+from mmghost.errors import UserError
 from mmghost.models import GhostNetV2
 from tests.engine.toys import ROOT
 

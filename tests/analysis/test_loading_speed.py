@@ -11,7 +11,7 @@ from mmghost.analysis.loading_speed import (
     time_steps,
     time_training,
 )
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 from tests.engine.conftest import (  # noqa: F401
     no_trace_of_other_runners,
     own_shapes,

@@ -16,8 +16,8 @@ from mmghost.analysis.reproduction import (
     row_config,
     tables,
 )
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import set_loader_defaults
+from mmghost.errors import UserError
 from tests.engine.toys import ROOT
 
 CONFIGS = ROOT / 'configs'

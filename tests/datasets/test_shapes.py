@@ -22,7 +22,7 @@ from mmghost.datasets.shapes import (
     parse_classes,
 )
 from mmghost.datasets.shapes.classes import HUES, KINDS, PATTERNS
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = dict(train=6, val=3, size=64, progress=False)

@@ -10,8 +10,8 @@ pytest.importorskip('onnxruntime')
 
 from mmghost.deploy.evaluation import evaluate
 from mmghost.deploy.runtime import Detections, Runner
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import prepare_test, run_test
+from mmghost.errors import UserError
 
 
 @pytest.mark.parametrize(

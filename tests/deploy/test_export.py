@@ -27,10 +27,10 @@ from mmghost.deploy.parity import match
 from mmghost.deploy.preprocessing import steps_of
 from mmghost.deploy.runtime import Facts, FileFault, Runner
 from mmghost.deploy.runtime.pictures import read_picture
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import load_config
 from mmghost.engine.predict import Predictor
 from mmghost.engine.toolbox import toolbox_of
+from mmghost.errors import UserError
 from mmghost.models import GhostNetClassifier
 from tests.helpers import randomise
 

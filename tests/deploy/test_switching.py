@@ -6,9 +6,9 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mmghost.deploy.switching import switch_checkpoint
 from mmghost.engine.checkpoints import check_fit
-from mmghost.engine.errors import UserError
 from mmghost.engine.predict import Predictor
 from mmghost.engine.toolbox import toolbox_of
+from mmghost.errors import UserError
 from mmghost.weights import WeightsError
 from tests.deploy.conftest import build_toy
 from tests.helpers import picture, randomise, relative_error

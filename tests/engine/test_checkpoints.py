@@ -22,7 +22,7 @@ from mmghost.engine.checkpoints import (
     set_aside,
     state_dict_of,
 )
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 from tests.weights.writers import write_mindspore
 
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmghost.engine.confusion import ConfusionMetric, add_confusion, match, table
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 
 A, B, FAR = [0.0, 0, 10, 10], [20.0, 0, 30, 10], [50.0, 50, 60, 60]
 

@@ -169,7 +169,7 @@ def test_sync_bn_frozen_stages_accumulation_and_uneven_batches_are_as_in_one_pro
 def test_a_launcher_that_starts_nothing_on_a_cpu_is_refused(
     tmp_path, shapes, monkeypatch
 ):
-    from mmghost.engine.errors import UserError
+    from mmghost.errors import UserError
 
     monkeypatch.setattr('mmghost.engine.launch.get_device', lambda: 'cpu')
     cfg = load_config(write_config(tmp_path, 'classification', shapes))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.registry import DATASETS, METRICS, init_default_scope
 
-from mmghost.engine.errors import UserError
 from mmghost.engine.preflight import preflight
+from mmghost.errors import UserError
 from tests.fuzzing import depths, fuzz
 
 from .toys import forget_runners, write_config

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from mmghost.engine.errors import UserError, walk
+from mmghost.engine.explaining import walk
 from mmghost.engine.interrupt_hook import SIGNALS
 from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import UserError
 from tests.fuzzing import depths, fuzz
 
 from .toys import TASKS, forget_runners, write_config

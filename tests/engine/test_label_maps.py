@@ -7,7 +7,6 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmghost.engine.errors import UserError
 from mmghost.engine.label_maps import (
     check_label_maps,
     label_map_fault,
@@ -15,6 +14,7 @@ from mmghost.engine.label_maps import (
 )
 from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.engine.preflight import build_datasets, preflight
+from mmghost.errors import UserError
 
 from .toys import write_config
 

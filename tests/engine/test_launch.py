@@ -11,7 +11,6 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmghost.engine import launch
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import (
     load_config,
     prepare_test,
@@ -19,6 +18,7 @@ from mmghost.engine.launch import (
     run_test,
     run_train,
 )
+from mmghost.errors import UserError
 
 from .toys import ROOT, write_config
 

@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import load_config
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
+from mmghost.errors import UserError
 
 from .toys import CLASSES, write_config
 

@@ -9,7 +9,6 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmghost.engine.data_checks import Problem
-from mmghost.engine.errors import UserError
 from mmghost.engine.preflight import (
     check_keys,
     check_num_classes,
@@ -17,6 +16,7 @@ from mmghost.engine.preflight import (
     preflight,
     raise_if_fatal,
 )
+from mmghost.errors import UserError
 
 from .toys import write_config
 

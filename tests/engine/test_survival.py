@@ -18,9 +18,10 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from mmghost.engine import FiniteHook, InterruptHook, checkpoints
-from mmghost.engine.errors import UserError, explain_fault
 from mmghost.engine.exact_resume_hook import SeedSample, pipelines
+from mmghost.engine.explaining import explain_fault
 from mmghost.engine.launch import load_config, prepare_train, run_train
+from mmghost.errors import UserError
 
 from .toys import ROOT, TASKS, write_config
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 from tests.engine.toys import ROOT, write_config
 
 TOOLS = {

@@ -9,8 +9,8 @@ from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner, load_checkpoint
 
 from mmghost.engine.checkpoints import check_fit
-from mmghost.engine.errors import UserError
 from mmghost.engine.launch import load_config, prepare_test
+from mmghost.errors import UserError
 from mmghost.models import GhostNetClassifier, GhostNetV2
 from mmghost.weights import WeightsError, adapt_checkpoint
 from tests.helpers import randomise

@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmghost.engine.checkpoints import check_file
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 from mmghost.weights import pickles
 from tests.weights.crafted import ATTACKS, PROTO_2, TRACE, archive, call, named, write
 

@@ -5,7 +5,7 @@ import torch
 
 import mmghost
 from mmghost.analysis import complexity
-from mmghost.engine.errors import UserError
+from mmghost.errors import UserError
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2
 from mmghost.weights import catalogue
 from tests.helpers import picture

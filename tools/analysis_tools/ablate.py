@@ -18,9 +18,9 @@ from pathlib import Path
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.ablation import markdown, measure, plan, sweep
 from mmghost.analysis.reproduction import table, tables
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'

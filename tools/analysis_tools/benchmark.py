@@ -18,7 +18,7 @@ import torch
 
 from mmghost.analysis.benchmark import OURS, SUITE, Run, collect, page, read, table
 from mmghost.analysis.benchmark_models import MODELS, MODES, REFERENCE
-from mmghost.engine.errors import run_door
+from mmghost.errors import run_door
 
 
 def main() -> None:

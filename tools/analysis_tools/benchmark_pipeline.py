@@ -19,9 +19,9 @@ from mmghost.analysis.loading_speed import (
     time_steps,
     time_training,
 )
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.timm_comparison import compare, render, versions, with_tables
-from mmghost.engine.errors import UserError, run_door
+from mmghost.errors import UserError, run_door
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,9 +15,9 @@ import json
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.config_costs import ConfigCost, config_cost
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from pathlib import Path
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.metafiles import write_metafiles
 from mmghost.analysis.reproduction import record, render, write_costs
-from mmghost.engine.errors import run_door
+from mmghost.errors import run_door
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from mmghost.datasets.shapes import ShapesSet, make_shapes
-from mmghost.engine.errors import UserError, run_door
+from mmghost.errors import UserError, run_door
 
 EXAMPLES = """
 examples:

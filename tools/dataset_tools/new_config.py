@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.datasets.own import new_config
 from mmghost.datasets.own.making import TASKS, WIDTHS, Choices
-from mmghost.engine.errors import run_door
+from mmghost.errors import run_door
 
 EXAMPLES = """
 examples:

@@ -16,9 +16,9 @@ import os
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.export import OPSET, export_onnx
 from mmghost.deploy.quantisation import check_count, quantise
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

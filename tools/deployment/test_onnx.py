@@ -14,9 +14,9 @@ from pathlib import Path
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.evaluation import evaluate
 from mmghost.deploy.runtime import BACKENDS
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

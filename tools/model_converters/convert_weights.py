@@ -11,7 +11,7 @@ Examples:
 
 import argparse
 
-from mmghost.engine.errors import run_door
+from mmghost.errors import run_door
 from mmghost.weights import convert
 from mmghost.weights.converting import FORMS
 

@@ -8,7 +8,7 @@ Examples:
 import argparse
 from pathlib import Path
 
-from mmghost.engine.errors import run_door
+from mmghost.errors import run_door
 from mmghost.weights import catalogue
 from mmghost.weights.reading import cached_path
 

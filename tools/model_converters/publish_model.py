@@ -11,7 +11,7 @@ Examples:
 import argparse
 import os
 
-from mmghost.engine.errors import run_door
+from mmghost.errors import run_door
 from mmghost.weights import publish
 
 

@@ -14,9 +14,9 @@ import argparse
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.switching import switch_checkpoint
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
+from mmghost.errors import run_door
 
 
 def main() -> None:

@@ -25,10 +25,10 @@ from mmghost.analysis.attention_maps import (
 )
 from mmghost.analysis.attention_pictures import draw_attention
 from mmghost.analysis.grad_cam import class_index, grad_cam, stages_that_heads_see
-from mmghost.engine.errors import run_door
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
+from mmghost.errors import run_door
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,10 +9,9 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 from rich.progress import track
 
-from ...engine.checkpoints import examples
 from ...engine.data_checks import Problem
-from ...engine.errors import UserError
 from ...engine.pictures import picture_fault, picture_size
+from ...errors import UserError, examples
 from .forms import Labels
 
 _OVER = 0.01  # of a side; YOLO labels are rounded, and may reach over it a little

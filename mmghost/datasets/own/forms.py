@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...engine.checkpoints import examples
 from ...engine.data_checks import near_file
-from ...engine.errors import UserError, near
 from ...engine.pictures import SUFFIXES, list_pictures
+from ...errors import UserError, examples, near
 
 # Where annotation files usually have their pictures, seen from their own folder.
 _COCO_FOLDERS = ('', 'images', '{stem}', '../images', '../{stem}', '../{split}')

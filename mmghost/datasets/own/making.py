@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.config import Config
 
-from ...engine.checkpoints import examples
 from ...engine.data_checks import (
     Problem,
     check_class_names,
@@ -18,9 +17,9 @@ from ...engine.data_checks import (
     load_coco,
     near_file,
 )
-from ...engine.errors import UserError
 from ...engine.pictures import list_pictures, picture_size
 from ...engine.preflight import preflight, raise_if_fatal
+from ...errors import UserError, examples
 from . import anchors as anchor_shapes
 from .conversion import to_coco
 from .forms import (

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...engine.checkpoints import examples
 from ...engine.data_checks import Problem
 from ...engine.pictures import picture_size
+from ...errors import examples
 
 _BORDER = 1.0  # px that a box may reach over the picture's border
 

@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from mmghost.datasets.own import new_config
 from mmghost.datasets.own.making import Choices
-from mmghost.engine.errors import UserError
 from mmghost.engine.preflight import preflight, raise_if_fatal
+from mmghost.errors import UserError
 
 from .breaking import TRAIN, VAL, WAYS, cut, edit, remove, repaint, swap, text, write
 

@@ -1,16 +1,12 @@
 """Errors of the toolboxes in plain words."""
 
-import runpy
 import urllib.error
 
 import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from mmghost.engine import errors
-from mmghost.engine.errors import UserError, explain, near, run_door
-
-from .toys import ROOT
+from mmghost.engine.explaining import explain
 
 
 def explained(model: dict, scope: str = 'mmdet') -> str:
@@ -103,60 +99,3 @@ def test_an_error_of_the_code_itself_is_not_explained_away():
     with pytest.raises(ZeroDivisionError) as caught:
         _ = 1 / 0
     assert explain(caught.value) is None
-
-
-def test_near_names_are_found_whatever_their_case():
-    assert near('ghostnetv2', ['GhostNetV2', 'ResNet']) == '; did you mean GhostNetV2?'
-    assert near('xyz', ['GhostNetV2']) == ''
-
-
-def test_a_door_ends_with_one_message_and_status_1(capsys):
-    def main():
-        raise UserError('mend this')
-
-    with pytest.raises(SystemExit) as ended:
-        run_door(main)
-    assert ended.value.code == 1
-    assert capsys.readouterr().err == 'error: mend this\n'
-
-
-def test_a_file_that_cannot_be_written_ends_a_tool_in_one_message(
-    tmp_path, capsys, monkeypatch
-):
-    def main():
-        (tmp_path / 'missing' / 'a.json').write_text('')
-
-    with pytest.raises(SystemExit) as ended:
-        run_door(main)
-    assert ended.value.code == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f'error: {tmp_path}/missing/a.json: No such file')
-    monkeypatch.setenv('MMGHOST_TRACEBACK', '1')
-    with pytest.raises(FileNotFoundError):
-        run_door(main)
-
-
-def test_an_error_of_the_system_without_a_file_keeps_its_traceback():
-    def main():
-        raise BrokenPipeError(32, 'Broken pipe')
-
-    with pytest.raises(BrokenPipeError):
-        run_door(main)
-
-
-@pytest.mark.parametrize('words', [(), ('go on with --resume',)])
-def test_only_a_tool_that_resumes_says_so_when_it_is_stopped(capsys, words):
-    def main():
-        raise KeyboardInterrupt
-
-    with pytest.raises(SystemExit) as ended:
-        run_door(main, *words)
-    assert ended.value.code == 130
-    assert capsys.readouterr().err == f'{words[0] if words else "interrupted"}\n'
-
-
-def test_the_tool_that_trains_says_how_to_go_on(monkeypatch):
-    calls = []
-    monkeypatch.setattr(errors, 'run_door', lambda *arguments: calls.append(arguments))
-    runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
-    assert '--resume goes on' in calls[0][1]

@@ -1,14 +1,13 @@
-"""Errors for the person at the terminal, and the toolboxes' own put in plain words."""
+"""The toolboxes' own errors in plain words, with the place in the config they come from."""
 
 import difflib
 import errno
 import inspect
 import os
 import re
-import sys
 import traceback
 import urllib.error
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import Registry
+
+from ..errors import UserError, near
 
 # A full disk, a quota, a limit on the size of files.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,37 +55,6 @@ _BEFORE = (
     'before_train',
     'before_test',
 )  # when hooks read their settings
-
-
-class UserError(Exception):
-    """Something that the person at the terminal can mend: the tools print it and stop."""
-
-
-def near(name: str, names: Iterable[str], count: int = 3) -> str:
-    """Name what may have been meant.
-
-    Args:
-        name: The name that nothing is known by.
-        names: What is known.
-        count: How many to name at most.
-
-    Returns:
-        ``'; did you mean A or B?'``, or nothing where no name is near.
-    """
-    wanted = name.lower()
-    scored = []
-    for known in names:
-        score = difflib.SequenceMatcher(None, wanted, known.lower()).ratio()
-        if score >= 0.6:
-            scored.append((-score, -same_start(wanted, known.lower()), known))
-    found = [known for *_, known in sorted(scored)[:count]]
-    return f'; did you mean {" or ".join(found)}?' if found else ''
-
-
-def same_start(a: str, b: str) -> int:
-    """Count the letters that two words begin with alike."""
-    pairs = enumerate(zip(a, b))
-    return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
 
 
 def near_config(path: str) -> str:
@@ -330,32 +300,3 @@ def from_scratch(path: str) -> str:
         f'train from scratch with --cfg-options {path}=None '
         'model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
     )
-
-
-def run_door(main: Any, interrupted: str = 'interrupted') -> None:
-    """Run a tool's ``main``: a :class:`UserError` ends it with one message and status 1.
-
-    So does a file that cannot be read or written, which the error names.
-
-    Args:
-        main: The function to call; what it returns is dropped.
-        interrupted: What to say where the person stops it, with status 130.
-    """
-    try:
-        main()
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        if error.filename is None or os.environ.get('MMGHOST_TRACEBACK') == '1':
-            raise
-        words = error.strerror or type(error).__name__
-        print(
-            f'error: {os.fsdecode(error.filename)}: {words}\n'
-            '(MMGHOST_TRACEBACK=1 shows where in the code)',
-            file=sys.stderr,
-        )
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-        sys.exit(130)
