@@ -231,13 +231,16 @@ def state_dict_of(checkpoint: Mapping) -> dict[str, Tensor]:
 def compare(model: nn.Module, state: Mapping[str, Tensor]) -> Fit:
     """Compare a state dict with a model.
 
+    Toolboxes rename the weights of their older versions while they load them, and only a
+    load tells: where names differ but no shape does, the model has the weights afterwards.
+
     Args:
         model: The model, not wrapped.
         state: The state dict, see :func:`state_dict_of`.
 
     Returns:
         The differences; none if there are some that the model's own classes know how to
-        mend (toolboxes rename the weights of their older versions while loading).
+        mend.
     """
     ours = {
         name: value
@@ -272,6 +275,8 @@ def check_fit(
     model: nn.Module, checkpoint: Mapping, name: str, strict: bool = True
 ) -> None:
     """Check that a checkpoint belongs to a model; mmengine itself only warns.
+
+    The model is to load it next: it may have the form and the weights of it afterwards.
 
     Args:
         model: The model, not wrapped.

@@ -62,5 +62,5 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     partial = target.with_name(f'.{target.name}')
     save({'meta': meta, 'state_dict': state}, partial, file.source)
     digest = hashlib.sha256(partial.read_bytes()).hexdigest()
-    stem = re.sub(r'-[0-9a-f]{8}$', '', target.stem)  # of the file it is made from
+    stem = target.stem.removesuffix(f'-{file.sha256[:8]}')  # of what it is made from
     return partial.replace(target.with_name(f'{stem}-{digest[:8]}.pth'))

@@ -6,6 +6,7 @@ are no archives, and .ckpt is MindSpore's ending as well as others'.
 
 import hashlib
 import os
+import re
 import socket
 import urllib.error
 import zipfile
@@ -304,7 +305,8 @@ def fetch(url: str) -> Path:
 
     Args:
         url: An http(s) URL. The checksum is verified where the catalogue knows it, or
-            where it is part of the file's name (``-<8 hex digits>.pth``).
+            where it is part of the file's name (``-<8 or more hex digits>.pth``, unless
+            that is a date).
 
     Returns:
         The file in the cache, :func:`cached_path`.
@@ -333,7 +335,8 @@ def cached_path(url: str) -> Path:
     """Tell where a URL's file is kept: ``$TORCH_HOME/hub/checkpoints/NAME``.
 
     On Hugging Face every model's file has the same name, so that of the repository is
-    put before it.
+    put before it. Where another URL's file has the name already, which is noted beside
+    it when it is fetched, the first digits of this URL's sha256 are put before it.
     """
     parts = urlparse(url)
     name = os.path.basename(parts.path)
@@ -341,13 +344,39 @@ def cached_path(url: str) -> Path:
         name = '-'.join([*parts.path.strip('/').split('/')[:2], name])
     if not name:
         raise WeightsError(f'{url}: names no file')
-    return Path(torch.hub.get_dir()) / 'checkpoints' / name
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / name
+    note, place = _note(path), _place(url)
+    if path.exists() and note.is_file() and note.read_text().strip() != place:
+        digest = hashlib.sha256(place.encode()).hexdigest()
+        return path.with_name(f'{digest[:8]}-{name}')
+    return path
+
+
+def _note(path: Path) -> Path:
+    """The file that says from where one in the cache is."""
+    return path.with_name(f'{path.name}.url')
+
+
+def _place(url: str) -> str:
+    """A URL without what may be secret or change: user, password and query."""
+    parts = urlparse(url)
+    return f'{parts.hostname}:{parts.port or ""}{parts.path}'
+
+
+def _checksum(name: str) -> str | None:
+    """The checksum in a file's name, if there is one.
+
+    torch.hub also takes the 1 of ``-1.0`` for one.
+    """
+    found = re.search(r'-([0-9a-f]{8,64})\.', name)
+    if found and re.fullmatch(r'(19|20)\d\d(0[1-9]|1[0-2])[0-3]\d', found[1]):
+        return None  # a date
+    return found[1] if found else None
 
 
 def _download(url: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    in_name = torch.hub.HASH_REGEX.search(path.name)
-    checksum = sha256_of(url) or (in_name.group(1) if in_name else None)
+    checksum = sha256_of(url) or _checksum(path.name)
     offline = (
         f'Without a network: fetch it on another machine, then name its path, or put it '
         f'at {path}'
@@ -356,6 +385,7 @@ def _download(url: str, path: Path) -> None:
     socket.setdefaulttimeout(_TIMEOUT)
     try:
         torch.hub.download_url_to_file(url, str(path), checksum)
+        _note(path).write_text(_place(url))
     except urllib.error.HTTPError as error:
         hint = 'Check the URL' if error.code in (404, 410) else offline
         raise WeightsError(

@@ -106,6 +106,7 @@ class Server:
         return f'http://127.0.0.1:{self._server.server_port}/{name}'
 
     def serve(self, name: str, content: bytes, cut: bool = False) -> str:
+        (self.folder / name).parent.mkdir(exist_ok=True)
         (self.folder / name).write_bytes(content)
         (self.cut.add if cut else self.cut.discard)(name)
         return self.url(name)

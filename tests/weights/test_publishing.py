@@ -54,6 +54,13 @@ def test_the_name_holds_the_files_hash(states, tmp_path):
     assert names == sorted({'a.pth', 'model.pth', path.name, again.name})
 
 
+@pytest.mark.parametrize('end', ['20240131', 'deadbeef'])
+def test_a_date_or_a_word_at_the_end_of_the_name_stays(states, tmp_path, end):
+    torch.save(states[0], tmp_path / 'a.pth')
+    path = publish(tmp_path / 'a.pth', tmp_path / f'net-{end}.pth')
+    assert re.fullmatch(rf'net-{end}-[0-9a-f]{{8}}\.pth', path.name)
+
+
 def test_timms_ema_weights_are_taken(states, tmp_path):
     trained, averaged = states
     content = {'state_dict': trained, 'state_dict_ema': averaged}

@@ -20,6 +20,7 @@ from mmengine.logging import HistoryBuffer
 
 from mmghost.models import GhostNetV1, GhostNetV2
 from mmghost.weights import WeightsError, catalogue, load_pretrained, pickles, reading
+from tests.helpers import randomise
 from tests.weights.writers import mindspore_names, write_mindspore
 
 WIDTH = 0.25
@@ -47,6 +48,26 @@ def test_a_file_put_into_the_cache_by_hand_needs_no_network(server, torch_home):
     torch_home.mkdir(parents=True)
     (torch_home / 'ghost.pth').write_bytes(content_of(GhostNetV1(WIDTH)))
     load_pretrained(GhostNetV1(WIDTH), server.closed_url('ghost.pth'))
+
+
+def test_two_urls_with_one_name_do_not_share_a_file(server, torch_home):
+    for folder, value in (('a', 1.0), ('b', 2.0), ('a', 1.0)):
+        model = randomise(GhostNetV1(WIDTH), seed=int(value))
+        url = server.serve(f'{folder}/ghost.pth', content_of(model))
+        backbone = GhostNetV1(WIDTH)
+        load_pretrained(backbone, f'{url}?token={value}')
+        assert torch.equal(backbone.conv_stem.weight, model.conv_stem.weight)
+    files = [path for path in torch_home.iterdir() if path.suffix == '.pth']
+    assert len(files) == 2 and torch_home / 'ghost.pth' in files
+    assert 'token' not in (torch_home / 'ghost.pth.url').read_text()
+
+
+@pytest.mark.parametrize('name', ['ghostnetv2-1.0.pth', 'ghost-20240131.pth'])
+def test_a_version_or_a_date_in_a_name_is_no_checksum(name, server, torch_home):
+    load_pretrained(
+        GhostNetV1(WIDTH), server.serve(name, content_of(GhostNetV1(WIDTH)))
+    )
+    assert (torch_home / name).is_file()
 
 
 @pytest.mark.parametrize('rank', [0, 1])
