@@ -15,9 +15,6 @@ from mmengine.registry import Registry
 MODELS = Registry(
     'model', parent=root.MODELS, scope='mmghost', locations=['mmghost.models']
 )
-DATASETS = Registry(
-    'dataset', parent=root.DATASETS, scope='mmghost', locations=['mmghost.datasets']
-)
 TRANSFORMS = Registry(
     'transform', parent=root.TRANSFORMS, scope='mmghost', locations=['mmghost.datasets']
 )

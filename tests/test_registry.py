@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from mmengine.registry import Registry
+
+from mmghost import registry
 
 TOOLBOXES = ['mmengine', 'mmdet', 'mmseg', 'mmpretrain']
 
@@ -90,3 +93,15 @@ def test_importing_needs_nothing_but_torch_mmengine_and_mmcv():
         'print(">", len(model(torch.rand(2, 3, 64, 64))))\n'
     )
     assert lines == [' 4']
+
+
+def test_every_registry_holds_something_that_its_parent_holds_too(toolboxes):
+    own = {
+        name: one for name, one in vars(registry).items() if isinstance(one, Registry)
+    }
+    assert own
+    for name, one in own.items():
+        one.import_from_location()
+        assert one.module_dict, f'{name} is empty'
+        for key, cls in one.module_dict.items():
+            assert one.parent.module_dict[key] is cls

@@ -1,4 +1,4 @@
-"""What get_flops.py counts is what FACTS of the release and the toolboxes' models say."""
+"""get_flops.py counts what the released code costs, and what is counted by hand."""
 
 import pytest
 from mmengine.config import Config
