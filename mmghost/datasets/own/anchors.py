@@ -6,10 +6,10 @@ import numpy as np
 
 # Fitting is judged by shape alone: anchors lie everywhere, so the position is left out.
 _GOOD = 0.5  # IoU from which a box is well matched
-_WORTH = 0.05  # share of boxes that other anchors must gain to be written down
-_NEARLY = (
-    0.03  # of the best share: small anchors lie on coarse maps, so larger ones win
-)
+_WORTH = 0.05  # what other anchors must gain to be written down
+# Positions of its map that an object's side covers from where more are no gain. On coarser
+# maps it is found worse: docs/results.md has four scales for nuclei of 11 px.
+_CELLS = 3
 _SCALES = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)
 
 
@@ -57,6 +57,9 @@ def best_scale(
 ) -> tuple[float, float, float]:
     """Find the scale of anchors, in strides, that fits best.
 
+    A box counts for as much as the map of an anchor of its shape shows of it: anchors of
+    few strides match small boxes, but on maps where these are a point or two.
+
     Args:
         boxes: Widths and heights at the input size in px, (M, 2).
         strides: Strides of the levels.
@@ -65,21 +68,30 @@ def best_scale(
         ratios: Heights over widths.
 
     Returns:
-        The scale (the default, unless another matches clearly more boxes), the share of
+        The scale (the default, unless another fits clearly better), the share of
         boxes that it matches, and the share that the default does.
     """
 
-    def share(scale: float) -> float:
+    def anchors(scale: float) -> np.ndarray:
         scales = [scale * 2 ** (i / octaves) for i in range(octaves)]
-        return matched(boxes, grid(strides, scales, ratios))
+        return grid(strides, scales, ratios)
 
-    usual = share(default)
-    shares = {scale: share(scale) for scale in _SCALES}
-    best = max(shares.values())
-    if best < usual + _WORTH:
-        return default, usual, usual
-    chosen = max(scale for scale in _SCALES if shares[scale] >= best - _NEARLY)
-    return chosen, shares[chosen], usual
+    sides = np.sqrt(boxes.prod(1))[:, None]
+    of_anchor = np.repeat(strides, octaves * len(ratios))
+    worth = np.minimum(1, sides / (_CELLS * of_anchor))
+
+    def fit(scale: float) -> float:
+        good = shape_iou(boxes, anchors(scale)) >= _GOOD
+        return float((good * worth).max(1).mean()) if len(boxes) else 1.0
+
+    fits = {scale: fit(scale) for scale in _SCALES}
+    best = max(fits, key=lambda scale: (fits[scale], scale))
+    chosen = best if fits[best] >= fit(default) + _WORTH else default
+    return (
+        chosen,
+        matched(boxes, anchors(chosen)),
+        matched(boxes, anchors(default)),
+    )
 
 
 def cluster(boxes: np.ndarray, count: int = 9, rounds: int = 100) -> np.ndarray:

@@ -146,6 +146,14 @@ def test_anchors_change_only_where_that_gains_boxes():
     assert share == 1.0 > before
 
 
+def test_anchors_lie_on_maps_that_show_the_boxes():
+    # Scales 1 and 1.5 match as many of them, but on maps of 8 px a position and more.
+    boxes = np.array([[10.0, 10], [11, 10], [12, 12], [13, 14]])
+    scale, share, before = best_scale(boxes, (4, 8, 16, 32, 64), 8)
+    assert (scale, share, before) == (3, 1.0, 0.0)
+    assert matched(boxes, grid((4, 8, 16, 32, 64), (1.5,), (0.5, 1.0, 2.0))) == 1.0
+
+
 def test_clusters_find_the_shapes_that_boxes_have():
     shapes = np.array([(10, 10), (20, 60), (60, 20), (100, 100)] * 25, float)
     noise = np.random.default_rng(0).uniform(0.95, 1.05, shapes.shape)
