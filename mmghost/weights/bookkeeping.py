@@ -31,13 +31,21 @@ class StandIn:
         """Drop the state."""
 
 
+class History:
+    """In place of the class of histories, whose own method would set any state."""
+
+    def __new__(cls) -> HistoryBuffer:
+        """Make an empty history, which gets its state later."""
+        return HistoryBuffer()
+
+
 ARRAY = StandIn()  # for the class of arrays, which says what is to be rebuilt
 _STATISTICS = ('min', 'max', 'mean', 'current')
 
 
 def statistic(owner: Any, name: Any) -> Any:
     """In place of ``getattr``, by which pickle names the history's own statistics."""
-    if owner is HistoryBuffer and name in _STATISTICS:
+    if owner is History and name in _STATISTICS:
         return getattr(HistoryBuffer, name)
     raise pickle.UnpicklingError(f'getattr of {name!r} is not allowed')
 
@@ -117,7 +125,7 @@ _CORES = ('numpy.core.multiarray', 'numpy._core.multiarray')
 
 # Name in the file -> what stands in its place where a training is to resume.
 REBUILDERS: dict[str, Any] = {
-    'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
+    'mmengine.logging.history_buffer.HistoryBuffer': History,
     'numpy.ndarray': ARRAY,
     'numpy.dtype': dtype,
     **{f'{core}._reconstruct': array for core in _CORES},

@@ -15,7 +15,16 @@ from mmengine.runner import CheckpointLoader
 from mmghost.engine.checkpoints import check_file
 from mmghost.errors import UserError
 from mmghost.weights import pickles
-from tests.weights.crafted import ATTACKS, PROTO_2, TRACE, archive, call, named, write
+from tests.weights.crafted import (
+    ATTACKS,
+    PROTO_2,
+    TRACE,
+    archive,
+    call,
+    named,
+    text,
+    write,
+)
 
 
 @pytest.mark.parametrize('name', ATTACKS)
@@ -87,6 +96,23 @@ def test_malformed_bookkeeping_is_refused(content, tmp_path):
     path.write_bytes(archive(PROTO_2 + pickle.NONE + content + pickle.STOP))
     with pytest.raises(UserError):
         pickles.load_training(path, 'a.pth')
+
+
+def test_the_statistics_of_histories_cannot_be_replaced(tmp_path):
+    """Torch's function for tensors with attributes would set any object's state."""
+    kind = named('mmengine.logging.history_buffer', 'HistoryBuffer')
+    changed = pickle.EMPTY_DICT + text('mean') + pickle.NONE + pickle.SETITEM
+    state = pickle.EMPTY_DICT + text('statistics_methods') + changed + pickle.SETITEM
+    rebuild = named('torch._tensor', '_rebuild_from_type_v2')
+    content = call(rebuild, kind, kind, pickle.EMPTY_TUPLE, state)
+    path = tmp_path / 'a.pth'
+    path.write_bytes(archive(PROTO_2 + content + pickle.STOP))
+    try:
+        with pytest.raises(UserError):
+            pickles.load_training(path, 'a.pth')
+        assert HistoryBuffer([4.0], [2]).statistics('mean') == 2
+    finally:
+        HistoryBuffer._statistics_methods['mean'] = HistoryBuffer.mean
 
 
 def test_a_program_is_no_checkpoint(tmp_path):
