@@ -46,6 +46,7 @@ RUNNER_KEYS = (
     'log_processor', 'log_level', 'visualizer', 'default_scope', 'randomness',
     'experiment_name', 'custom_imports', 'tta_model', 'tta_pipeline',
 )
+OURS = ('GhostNetV2', 'GhostNetV1', 'AttentionMobileNetV2')  # random by default
 HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head', 'head')
 # fmt: on
 
@@ -160,7 +161,11 @@ def _check_checkpoint_hook(cfg: Config) -> list[Problem]:
     hook = (cfg.get('default_hooks') or {}).get('checkpoint')
     if not isinstance(hook, dict) or type_name(hook.get('type')) != 'CheckpointHook':
         return []
-    known = {'type', 'priority'}
+    known = {
+        'type',
+        'priority',
+        '_scope_',
+    }  # the last is put in by `_base_ = 'mmdet::'`
     for function in (CheckpointHook.__init__, Runner.save_checkpoint):
         known |= set(inspect.signature(function).parameters)
     return [
@@ -211,10 +216,11 @@ def check_weights(cfg: Config) -> list[Problem]:
             )
     backbone = cfg.model.get('backbone')
     started = cfg.get('load_from') or cfg.get('resume')
-    if isinstance(backbone, dict) and 'init_cfg' in backbone and not started:
+    ours = isinstance(backbone, dict) and type_name(backbone.get('type')) in OURS
+    if isinstance(backbone, dict) and (ours or 'init_cfg' in backbone) and not started:
         frozen = backbone.get('frozen_stages', -1)
         is_frozen = isinstance(frozen, int) and frozen > -1
-        if not backbone['init_cfg'] and (is_frozen or backbone.get('norm_eval')):
+        if not backbone.get('init_cfg') and (is_frozen or backbone.get('norm_eval')):
             problems.append(
                 Problem(
                     'model.backbone',

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmghost.engine.data_checks import Problem
+from mmghost.engine.launch import load_config
 from mmghost.engine.preflight import (
     check_keys,
     check_num_classes,
@@ -82,10 +83,20 @@ def test_a_weight_file_that_is_there_and_a_url_are_let_alone(tmp_path):
 
 
 def test_layers_frozen_at_random_are_told_but_stop_nothing():
-    (problem,) = check_weights(model(init_cfg=None, frozen_stages=2))
-    assert not problem.fatal
-    assert 'stays random' in problem.what
-    assert check_weights(model(init_cfg=None)) == []
+    for given in ({'init_cfg': None}, {}):  # ours start from random by default
+        (problem,) = check_weights(model(**given, frozen_stages=2))
+        assert not problem.fatal
+        assert 'stays random' in problem.what
+        assert check_weights(model(**given)) == []
+
+
+@pytest.mark.parametrize('base', ['retinanet/retinanet_r50_fpn_1x_coco.py'])
+def test_configs_over_a_toolboxs_own_have_settings_that_it_knows(base, tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'mmdet::{base}'\n")
+    cfg = load_config(str(path))
+    assert '_scope_' in cfg.default_hooks.checkpoint
+    assert check_keys(cfg) == []
 
 
 def test_problems_that_can_be_lived_with_stop_nothing():
