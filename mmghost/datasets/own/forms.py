@@ -142,9 +142,7 @@ def _of_list(path: str, images: str | None, classes: Sequence[str]) -> Labels:
             line if os.path.isabs(line) or os.path.exists(line) else str(folder / line)
             for line in lines
         ]
-        return _yolo(
-            path, os.path.commonpath(map(os.path.dirname, found)), found, classes
-        )
+        return _yolo(path, _common_folder(found), found, classes)
     root = (
         Path(path).resolve().parents[2]
         if len(Path(path).resolve().parents) > 2
@@ -158,6 +156,14 @@ def _of_list(path: str, images: str | None, classes: Sequence[str]) -> Labels:
     stems = [line.split()[0] for line in lines]
     images = images or _existing(root / 'JPEGImages', root / 'images')
     return _voc(path, images, stems, str(root / 'Annotations'))
+
+
+def _common_folder(pictures: Sequence[str]) -> str:
+    """The deepest folder that all of some pictures are below."""
+    folders = [os.path.dirname(picture) for picture in pictures]
+    if len({os.path.isabs(folder) for folder in folders}) > 1:
+        folders = [os.path.abspath(folder) for folder in folders]
+    return os.path.commonpath(folders) or '.'
 
 
 def _of_data_yaml(path: str, images: str | None, split: str) -> Labels:
