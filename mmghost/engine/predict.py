@@ -18,11 +18,9 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 from ..errors import UserError
 from .checkpoints import check_file, check_fit, state_dict_of
 from .launch import in_plain_words, prepares_tests
-from .pictures import list_pictures, picture_fault
+from .pictures import SUFFIXES, list_pictures, picture_fault
 from .preflight import build_datasets
 from .toolbox import toolbox_of
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 def find_pictures(path: str) -> list[str]:
