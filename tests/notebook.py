@@ -14,8 +14,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / 'demo' / 'mmghost_tour.ipynb'
-# What an output tells of the machine that it was made on, and of nothing else.
-MACHINE = re.compile(r'(?<![\w.:/)])/[\w.-]+/|[A-Z]:\\|site-packages')
+# What an output tells of the machine that it was made on, and of nothing else: paths,
+# times of day, the colours of its terminal.
+MACHINE = re.compile(
+    r'(?<![\w.:/)])/[\w.-]+/|[A-Z]:\\|site-packages|\d\d:\d\d:\d\d - |\x1b'
+)
 
 
 def read(path: Path = NOTEBOOK) -> dict[str, Any]:

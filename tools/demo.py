@@ -57,11 +57,11 @@ def main() -> None:
     print('\nmmghost demo: a RetinaNet with GhostNetV2, trained from scratch')
     for name, value in lines.items():
         print(f'  {name:<20}{value}')
-    print('\nTry it on a picture of your own:')
-    print(
-        f'  python tools/image_demo.py PICTURE {result.config} {result.checkpoint} '
-        '--out found.png'
-    )
+    print('\nTry it on a picture of your own, evaluate it again, export it:')
+    given = f'{result.config} {result.checkpoint}'
+    print(f'  python tools/image_demo.py PICTURE {given} --out found.png')
+    print(f'  python tools/test.py {given}')
+    print(f'  python tools/deployment/export_onnx.py {given} --out model.onnx')
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ class DemoResult:
     """Where the demo's output is, and how well the detector does.
 
     Attributes:
-        config: The config that was trained.
+        config: The config as it was trained, with the paths of this data set.
         checkpoint: The checkpoint with the best AP.
         data: The generated data set.
         pictures: Predictions on unseen pictures.
@@ -111,7 +111,7 @@ def run_demo(
     draw_sheet(drawn, out / 'predictions.png')
     lap('pictures')
     return DemoResult(
-        config=config,
+        config=Path(cfg.work_dir) / config.name,  # mmengine's dump
         checkpoint=checkpoints[-1],
         data=data,
         pictures=out / 'pictures',

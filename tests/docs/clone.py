@@ -79,8 +79,11 @@ class Clone:
                 self.build(path)
         elif 'config on' in block.marks:
             path = self.folder / 'configs' / f'block_{block.line}.py'
-            base = base_path(block.marks['config on'])
-            path.write_text(f'_base_ = {str(base)!r}\n{block.text}', encoding='utf-8')
+            mark, text = block.marks['config on'], block.text
+            shown = f'_base_ = {mark!r}\n'  # which not every stack can resolve
+            assert shown in text or '_base_' not in text, f'{block}: not upon {mark}'
+            base = f'_base_ = {str(base_path(mark))!r}\n'
+            path.write_text(base + text.replace(shown, ''), encoding='utf-8')
             self.build(path)
         elif block.language == 'bash':
             self.run(block.text)

@@ -11,6 +11,7 @@ from functools import cache
 import pytest
 from mmengine.config import Config
 
+from mmghost.engine.demo import CONFIG
 from tests.docs.pages import ROOT
 
 PYTHONS = ('python', 'python3', '.venv/bin/python')
@@ -19,6 +20,7 @@ OTHERS = {
     'cd', 'cp', 'curl', 'echo', 'export', 'git', 'ln', 'ls', 'mim', 'mkdir', 'mv',
     'nvidia-smi', 'ovc', 'pip', 'pnnx', 'rm', 'sed', 'source', 'tar', 'trtexec',
 }  # fmt: skip
+DEMO = f'demo_output/training/{CONFIG.rpartition("/")[2]}'  # what `make demo` leaves
 PUNCTUATION = set('();<>|&')
 ASSIGNMENT = re.compile(r'[A-Za-z_]\w*=')
 # A word that the reader puts something else in the place of.
@@ -132,6 +134,8 @@ def check(command: list[str], made: set[str]) -> None:
     elif program == 'make':
         for word in words:
             assert ASSIGNMENT.match(word) or word in make_targets(), f'make {word}'
+        if 'demo' in words:
+            made.add(DEMO)
     else:
         assert program in OTHERS, f'{program}: a program that tests/docs does not know'
 

@@ -109,7 +109,9 @@ def write_weights(state: dict, path: Path) -> None:
 
 @scene('docs/get_started.md')
 def _get_started(clone: Clone) -> None:
-    detector(clone, 'demo_output/training/best_coco_bbox_mAP_epoch_4.pth')
+    training = clone.folder / 'demo_output' / 'training'
+    detector(clone, f'{training}/best_coco_bbox_mAP_epoch_4.pth')
+    Config.fromfile(ROOT / SHAPES).dump(training / Path(SHAPES).name)
 
 
 @scene('docs/configs.md')
