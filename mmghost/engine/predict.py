@@ -1,6 +1,7 @@
 """Pictures of predictions, for the three toolboxes alike."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -67,6 +68,8 @@ def output_paths(image: str, pictures: Sequence[str], out: str) -> list[str]:
         return [out]
     if os.path.isfile(out):
         raise UserError(f'--out {out}: that is a file; a folder of pictures needs one')
+    if not is_folder and Path(out).suffix.lower() in SUFFIXES:
+        raise UserError(f'--out {out}: name a folder for those of {image}')
     start = image if os.path.isdir(image) else os.path.dirname(image)
     names = [Path(os.path.relpath(picture, start or '.')) for picture in pictures]
     # Two pictures may differ in their suffix only.
@@ -196,9 +199,12 @@ class Predictor:
             name = self.classes[label] if self.classes else label
             return f'{name} ({float(sample.pred_score.max()):.2f})'
         extra = {'pred_score_thr': score_thr} if self.scope == 'mmdet' else {}
-        self.visualizer.add_datasample(
-            Path(picture).name, image, sample, draw_gt=False, out_file=out, **extra
-        )
+        with warnings.catch_warnings():
+            # A box or its name may reach over the border: what is inside is drawn.
+            warnings.filterwarnings('ignore', '.* is out of bounds')
+            self.visualizer.add_datasample(
+                Path(picture).name, image, sample, draw_gt=False, out_file=out, **extra
+            )
         if self.scope == 'mmdet':
             count = int((sample.pred_instances.scores >= score_thr).sum())
             return f'{count} objects of score >= {score_thr:g}'

@@ -83,8 +83,13 @@ def test_help_shows_examples_and_the_flags(name):
             ['gone.jpg', 'configs/retinanet_ghostnetv2_coco.py', 'x', '--out', 'y.png'],
             'gone.jpg: there is no such picture or folder',
         ),
+        (
+            'image_demo.py',
+            ['x.jpg', 'x.py', 'x', '--out', 'y.png', '--score-thr', '30'],
+            '--score-thr 30: scores go from 0 to 1',
+        ),
     ],
-    ids=['config', 'data', 'checkpoint', 'picture'],
+    ids=['config', 'data', 'checkpoint', 'picture', 'threshold'],
 )
 def test_an_error_is_one_message_without_a_traceback_and_status_1(
     name, arguments, words
