@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from mmghost.engine.explaining import explain
+from mmghost.engine.explaining import explain, near_config
 
 
 def explained(model: dict, scope: str = 'mmdet') -> str:
@@ -82,6 +82,12 @@ def retinanet(**changes) -> dict:
 )
 def test_a_typo_is_named_with_its_place_and_what_was_meant(changes, words):
     assert words in explained(retinanet(**changes))
+
+
+def test_configs_of_close_names_are_suggested_and_no_others(root):
+    close = str(root / 'configs' / 'retinanet_ghostnetv2_coco.py')
+    assert close in near_config(close.replace('v2', '_v2'))
+    assert near_config(str(root / 'configs' / 'mine.py')) == ''
 
 
 def test_without_a_network_the_ways_to_go_on_are_said():
