@@ -1,5 +1,6 @@
 """Pictures of predictions, for the three toolboxes alike."""
 
+import glob
 import os
 import warnings
 from collections.abc import Sequence
@@ -80,6 +81,26 @@ def output_paths(image: str, pictures: Sequence[str], out: str) -> list[str]:
         )
         for name, stem in zip(names, stems)
     ]
+
+
+def shown_in(cfg: Config, show_dir: str) -> str | None:
+    """Find the folder into which ``tools/test.py --show-dir`` has just drawn.
+
+    Args:
+        cfg: The config that was tested with.
+        show_dir: What the person named.
+
+    Returns:
+        The folder; None where nothing was drawn.
+    """
+    # mmpretrain takes it as it is, mmdet puts it below WORK_DIR/TIME, and mmseg below it
+    # what its visualizer keeps.
+    pattern = {
+        'mmpretrain': glob.escape(show_dir),
+        'mmdet': os.path.join(glob.escape(cfg.work_dir), '*', glob.escape(show_dir)),
+        'mmseg': os.path.join(glob.escape(show_dir), 'vis_data', 'vis_image'),
+    }[toolbox_of(cfg).scope]
+    return max(glob.glob(pattern), key=os.path.getmtime, default=None)
 
 
 class Predictor:
