@@ -71,9 +71,10 @@ def near_config(path: str) -> str:
         if folder.is_dir()
         else [parent for parent in folder.parents if parent.is_dir()][:1]
     )
-    names = [str(found) for root in roots for found in root.rglob('*.py')][:5000]
-    by_name = {os.path.basename(name): name for name in names}
-    found = difflib.get_close_matches(os.path.basename(path), by_name, 3, cutoff=0.6)
+    paths = [found for root in roots for found in root.rglob('*.py')][:5000]
+    # Without the suffix, which makes all names alike, and bases, which cannot run.
+    by_name = {found.stem: str(found) for found in paths if '_base_' not in found.parts}
+    found = difflib.get_close_matches(Path(path).stem, by_name, 3, cutoff=0.7)
     return (
         f'; did you mean {" or ".join(by_name[name] for name in found)}?'
         if found

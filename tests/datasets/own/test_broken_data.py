@@ -245,7 +245,10 @@ def test_many_annotations_broken_at_random_end_in_words_or_train(own, seed):
         (dict(task='detect'), "task 'detect': it is one of"),
         (dict(out='mine'), 'a config is a Python file, mine.py'),
         (dict(classes=['ring', 'ring']), '--classes: ring stands there twice'),
-        (dict(classes=['rung']), 'did you mean ring'),
+        (
+            dict(classes=['circle', 'circel']),
+            '--classes: circel is no category of coco/train.json; did you mean circle?',
+        ),
         (
             dict(choices=Choices(model='yolo')),
             '--model yolo: for detection it is one of',
@@ -254,7 +257,27 @@ def test_many_annotations_broken_at_random_end_in_words_or_train(own, seed):
         (dict(choices=Choices(size=7)), '--size 7: it goes from 32'),
         (dict(choices=Choices(weights='coco/trane.json')), 'did you mean train.json'),
         (dict(train='coco'), 'coco holds train.json and val.json: name one of them'),
-        (dict(images=('coco/pictures', None)), 'there is no folder coco/pictures'),
+        (
+            dict(images=('coco/pictures', None)),
+            '--images: there is no folder coco/pictures',
+        ),
+        (
+            dict(images=('folders', 'folders')),
+            'none of the 16 pictures of coco/train.json, such as '
+            'train_000000000001.jpg, is in folders: is --images the right folder?',
+        ),
+        (
+            dict(images=('coco/images', 'folders')),
+            'is in folders: is --val-images (by default --images) the right folder?',
+        ),
+        (
+            dict(
+                train='voc/ImageSets/Main/train.txt',
+                val='voc/ImageSets/Main/val.txt',
+                images=('folders', 'folders'),
+            ),
+            'none of the 16 pictures of voc/ImageSets/Main/train.txt, such as',
+        ),
     ],
 )
 def test_a_wrong_argument_is_named_with_what_is_allowed(own, arguments, words):
