@@ -64,7 +64,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         '--like-originals',
         action='store_true',
-        help="as many classes as COCO, ADE20K and ImageNet have, with COCO's names",
+        help="as many classes as COCO, ADE20K and ImageNet have, with COCO's names; "
+        'imagenet then has at least 1000 pictures in either split, one for each class',
     )
     parser.add_argument(
         '--objects',
