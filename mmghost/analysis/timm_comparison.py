@@ -462,7 +462,8 @@ def _conversion_table(ours: Side, theirs: Side) -> Table:
     return Table(
         'Conversions',
         'By how much the outputs change, relative to their largest, in double '
-        'precision, for weights as of a trained network. They should not.',
+        'precision, for weights as of a trained network. They should not. '
+        '[The contract](contract.md) compares the returned maps alone.',
         rows,
     )
 
@@ -486,7 +487,9 @@ def _attempt_table(ours: Side, theirs: Side) -> Table:
     return Table(
         'What each takes and refuses',
         f'Built with the arguments, then shown two pictures. `timm.list_models()` names '
-        f'{len(timm.list_models()):,} networks; the wrapper takes most of them.',
+        f'{len(timm.list_models()):,} networks; the wrapper takes most of them. Any '
+        'error counts as *refused* here; [the contract](contract.md) asks for one that '
+        'names the argument, which an IndexError does not.',
         rows,
     )
 
