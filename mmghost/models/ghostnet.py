@@ -333,7 +333,7 @@ class GhostNet(Backbone):
         out_indices: int | Sequence[int] = (1, 2, 3, 4),
         frozen_stages: int = -1,
         output_stride: int = 32,
-        dfc: Cfg | None = RELEASE_DFC,
+        dfc: Cfg | None = None,
         drop_path_rate: float = 0.0,
         conv_cfg: Cfg | None = None,
         norm_cfg: Cfg | None = None,
@@ -678,3 +678,37 @@ class GhostNetV2(GhostNet):
         >>> backbone.out_channels, backbone.out_strides
         ((24, 40, 112, 160), (4, 8, 16, 32))
     """
+
+    def __init__(
+        self,
+        widen_factor: float = 1.0,
+        in_channels: int = 3,
+        out_indices: int | Sequence[int] = (1, 2, 3, 4),
+        frozen_stages: int = -1,
+        output_stride: int = 32,
+        dfc: Cfg | None = RELEASE_DFC,
+        drop_path_rate: float = 0.0,
+        conv_cfg: Cfg | None = None,
+        norm_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = None,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        deploy: bool = False,
+        init_cfg: Cfg | list[Cfg] | None = None,
+    ) -> None:
+        super().__init__(
+            widen_factor=widen_factor,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            output_stride=output_stride,
+            dfc=dfc,
+            drop_path_rate=drop_path_rate,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            deploy=deploy,
+            init_cfg=init_cfg,
+        )
