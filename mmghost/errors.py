@@ -51,7 +51,8 @@ def run_door(main: Any, interrupted: str = 'interrupted') -> None:
 
     Args:
         main: The function to call; what it returns is dropped.
-        interrupted: What to say where the person stops it, with status 130.
+        interrupted: What to say where the person stops it, with status 130, and the
+            interruption itself says nothing.
     """
     try:
         main()
@@ -68,6 +69,6 @@ def run_door(main: Any, interrupted: str = 'interrupted') -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(str(stopped) or interrupted, file=sys.stderr)
         sys.exit(130)

@@ -91,9 +91,13 @@ class Environment:
         Raises:
             BuildError: If that is not possible.
         """
-        if self.missing() is None:
+        missing = self.missing()
+        if missing is None:
+            say(f'{self.folder} is up to date.')
             return
         self.refuse_foreign_folder()
+        if missing == 'everything':
+            self.find_python()  # or refuse it before anything is made
         self.folder.mkdir(parents=True, exist_ok=True)
         start = time.monotonic()
         with self.locked():

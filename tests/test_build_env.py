@@ -71,9 +71,11 @@ def kind_of(build_env, command: list[str]) -> str:
     return 'check project' if build_env.CHECK_PROJECT in command else 'pip'
 
 
-def test_new_folder_is_built_and_a_second_run_does_nothing(make):
+def test_new_folder_is_built_and_a_second_run_does_nothing_but_say_so(make, capsys):
     assert make() == FROM_NOTHING
+    assert 'up to date' not in capsys.readouterr().out
     assert make() == []
+    assert capsys.readouterr().out.endswith('venv is up to date.\n')
 
 
 @pytest.mark.parametrize('step', FROM_NOTHING)
@@ -193,6 +195,7 @@ def test_unsuitable_python_is_named_with_what_it_lacks(
     python.chmod(0o755)
     with pytest.raises(build_env.BuildError, match=f'(?s)needs Python.*{told}'):
         make(python=str(python))
+    assert not (tmp_path / 'venv').exists()
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,15 @@ def test_only_a_tool_that_resumes_says_so_when_it_is_stopped(capsys, words):
     assert capsys.readouterr().err == f'{words[0] if words else "interrupted"}\n'
 
 
+def test_an_interruption_that_says_how_to_go_on_has_the_last_word(capsys):
+    def main():
+        raise KeyboardInterrupt('go on from iter_5.pth')
+
+    with pytest.raises(SystemExit):
+        run_door(main, 'go on from the last checkpoint')
+    assert capsys.readouterr().err == 'go on from iter_5.pth\n'
+
+
 def test_the_tool_that_trains_says_how_to_go_on(monkeypatch, root):
     calls = []
     monkeypatch.setattr(errors, 'run_door', lambda *arguments: calls.append(arguments))

@@ -1,6 +1,7 @@
 """Version, citation and issue forms agree with each other and with the tools."""
 
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -16,6 +17,24 @@ def test_version_citation_and_changelog_name_one_release(root):
     version, day = re.search(r'^## (\S+) \((\S+)\)$', changes, re.MULTILINE).groups()
     assert version == citation['version'] == mmghost.__version__
     assert day == citation['date-released']
+
+
+def test_what_the_tools_write_here_is_ignored_and_nothing_that_is_kept(root):
+    def git(*arguments: str) -> list[str]:
+        done = subprocess.run(
+            ['git', *arguments], cwd=root, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 128:
+            pytest.skip('no clone, or no git')
+        return done.stdout.split()
+
+    written = [
+        'mine.onnx', 'mine_int8.onnx', 'model.xml', 'model.bin', 'seen.png', 'found.png',
+        'found.json', 'predictions.pkl', 'configs/mine.py', 'configs/mine_data/val.json',
+        'seen/a.png', 'maps/a.png', 'work_dirs/a/b.pth', 'data/a.jpg', 'demo_output/a',
+    ]  # fmt: skip
+    assert git('check-ignore', '--no-index', *written) == written
+    assert git('ls-files', '-ci', '--exclude-standard') == []
 
 
 def test_the_citation_to_prefer_is_the_paper(root):

@@ -11,7 +11,7 @@ import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
-from mmghost.errors import run_door
+from mmghost.errors import UserError, run_door
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,6 +47,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw as the command line says."""
     args = parse_args()
+    if not 0 <= args.score_thr <= 1:
+        raise UserError(f'--score-thr {args.score_thr:g}: scores go from 0 to 1')
     pictures = find_pictures(args.image)
     outputs = output_paths(args.image, pictures, args.out)
     cfg = load_config(args.config, args.cfg_options)

@@ -17,6 +17,7 @@ import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.confusion import add_confusion
 from mmghost.engine.launch import load_config, prepare_test, run_test
 from mmghost.engine.options import CfgOptions
+from mmghost.engine.predict import shown_in
 from mmghost.errors import run_door
 
 
@@ -116,6 +117,9 @@ def main() -> None:
     if args.confusion:
         add_confusion(cfg, args.confusion)
     run_test(cfg, args.out, args.out_item)
+    folder = shown_in(cfg, args.show_dir) if args.show_dir else None
+    if folder and os.environ.get('RANK', '0') == '0':
+        print(f'The pictures are in {folder}')
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ How figure 6 of the GhostNetV2 paper was computed is not published. What is comp
 is defined in docs/ablations.md and by the functions below, and is this project's own.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -180,7 +181,9 @@ def stage_maps(
                 'the attention of a dilated network is spread over phases: build it with '
                 'output_stride=32, whose attention is the same (docs/segmentation.md)'
             )
-        stride = round(x.shape[2] / features.shape[2])
+        # A power of two; sides that it does not divide are rounded up to whole pixels.
+        ratio = max(x.shape[2:]) / max(features.shape[2:])
+        stride = 2 ** round(math.log2(ratio))
         by_stride.setdefault(stride, []).append((dfc, features))
     return [
         _stage(stride, members, query) for stride, members in sorted(by_stride.items())

@@ -267,8 +267,10 @@ _HOW = """\
 All networks of a table are in memory at once and take turns, each turn in another order.
 A turn is one call that is not timed, then calls for 0.05 s, at least one, of which the mean
 counts; times are medians of the turns, "times as fast" is the median of the ratios turn by turn,
-and the middle half is what lies between the quartiles. Memory is what PyTorch's tensors
-take at the worst moment of a call, weights of inference not counted. The forms:
+and the middle half is what lies between the quartiles. Where two networks differ by less than a
+tenth, the medians of times and of ratios may name different ones as the faster: take them as
+equal. Memory is what PyTorch's tensors take at the worst moment of a call, weights of
+inference not counted. The forms:
 
 - *eager*: the network as it is built, on a contiguous picture;
 - *channels-last*: network and picture with `.to(memory_format=torch.channels_last)`;

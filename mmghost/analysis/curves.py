@@ -3,7 +3,9 @@
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ..errors import UserError, near
 
 # Names under which the toolboxes log the metric that people look at first.
 MAIN_METRICS = ('coco/segm_mAP', 'coco/bbox_mAP', 'mIoU', 'accuracy/top1')
@@ -38,19 +40,34 @@ def read_curves(work_dir: str | os.PathLike) -> Curves:
         raise FileNotFoundError(
             f'{work_dir} holds no */vis_data/scalars.json: no training has logged there'
         )
-    losses, metrics, iteration = [], {}, 0
-    for line in logs[-1].read_text().splitlines():
-        entry = json.loads(line)
+    entries = [json.loads(line) for line in logs[-1].read_text().splitlines()]
+    length = _epoch_length(entries)
+    losses, metrics, iteration, epoch = [], {}, 0, 0
+    for entry in entries:
         if 'loss' in entry:
-            # In training `step` counts iterations, at a validation it may be epochs.
-            iteration = entry.get('iter', entry['step'])
-            iteration = max(iteration, entry['step'])
+            iteration = max(entry.get('iter', 0), entry['step'])
+            epoch = entry.get('epoch', 0)
             losses.append((iteration, entry['loss']))
             continue
+        # At a validation `step` counts epochs or iterations, of which the last may be
+        # unlogged.
+        step = entry['step']
+        trained = max(iteration, step * length if step <= epoch else step)
         for name, value in entry.items():
             if name not in ('step', 'time', 'data_time') and value == value:
-                metrics.setdefault(name, []).append((iteration, value))
+                metrics.setdefault(name, []).append((trained, value))
     return Curves(losses, metrics)
+
+
+def _epoch_length(entries: list[dict[str, Any]]) -> int:
+    """How many iterations an epoch has; 0 where that is not to be seen."""
+    first: dict[int, int] = {}  # iteration that an epoch's log begins with
+    for entry in entries:
+        if 'loss' in entry and 'epoch' in entry:
+            first.setdefault(entry['epoch'], entry['step'])
+    # Every epoch logs its same iterations, the n-th, the 2n-th and so on.
+    lengths = [first[i + 1] - first[i] for i in first if i + 1 in first]
+    return lengths[0] if lengths else 0
 
 
 def draw_curves(
@@ -65,6 +82,7 @@ def draw_curves(
             of each toolbox, as logged.
 
     Raises:
+        UserError: If one of them was not logged.
         ImportError: If matplotlib is missing.
     """
     # Not pyplot: a library must not choose a backend for the program that uses it.
@@ -73,6 +91,12 @@ def draw_curves(
 
     if names is None:
         names = {name: name for name in MAIN_METRICS if name in curves.metrics}
+    for name in names:
+        if name not in curves.metrics:
+            raise UserError(
+                f'no metric {name} was logged{near(name, curves.metrics)}; there are: '
+                f'{", ".join(sorted(curves.metrics)) or "none"}'
+            )
     figure = Figure(figsize=(9, 3.6), layout='constrained')
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)

@@ -153,10 +153,12 @@ def grad_cam(
             f'there is no class {label}: the model has {len(found)}, from 0 on'
         )
     frozen = [p for p in model.parameters() if not p.requires_grad]
-    for parameter in frozen:  # gradients must pass through frozen stages
-        parameter.requires_grad_(True)
     try:
         with GradCAM(model=scores, target_layers=list(layers)) as cam:
+            # Gradients must pass through frozen stages. Only now: GradCAM has called
+            # eval(), at which a backbone freezes them again.
+            for parameter in frozen:
+                parameter.requires_grad_(True)
             maps = cam(input_tensor=x, targets=[ClassifierOutputTarget(label)])
     finally:
         model.zero_grad(set_to_none=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -62,6 +62,7 @@ class Row:
         measured: What this project measured: value, date, log, sha256.
         note: What else to know.
         gpus: How many GPUs the config is for; 0 where there is nothing to train.
+        seed: Seed that the figure was measured with, where the config leaves it open.
     """
 
     table: str
@@ -76,6 +77,7 @@ class Row:
     measured: dict[str, Any] | None = None
     note: str = ''
     gpus: int = 8
+    seed: int | None = None
 
     @property
     def id(self) -> str:
@@ -90,8 +92,11 @@ class Row:
         command = f'bash tools/dist_train.sh configs/{self.config} {self.gpus}'
         if self.gpus == 1:
             command = f'python tools/train.py configs/{self.config}'
-        if self.options:
-            command += ' --cfg-options ' + ' '.join(option_words(self.options))
+        options = dict(self.options)
+        if self.seed is not None:
+            options['randomness.seed'] = self.seed
+        if options:
+            command += ' --cfg-options ' + ' '.join(option_words(options))
         return command
 
 
@@ -168,6 +173,7 @@ def _row(table: dict[str, Any], row: dict[str, Any]) -> Row:
         measured=row.get('measured'),
         note=row.get('note', ''),
         gpus=row.get('gpus', table['gpus']),
+        seed=row.get('seed'),
     )
 
 
@@ -301,7 +307,7 @@ def record(row_id: str, work_dir: Path, configs: Path, logs: Path) -> float:
         for raw in entry['rows']
     }
     if row_id not in found:
-        raise UserError(f'there is no row {row_id!r}{near(row_id, found)}')
+        raise _no_row(row_id, found)
     entry, raw = found[row_id]
     row = _row(entry, raw)
     if row.config is None:
@@ -343,6 +349,17 @@ def record(row_id: str, work_dir: Path, configs: Path, logs: Path) -> float:
     return value
 
 
+def _no_row(row_id: str, ids: Iterable[str]) -> UserError:
+    """Say which rows there are: those of the table that was named, or the tables."""
+    key = row_id.partition('/')[0]
+    rows = [one for one in ids if one.startswith(f'{key}/')]
+    there = ', '.join(rows or tables())
+    return UserError(
+        f'there is no row {row_id!r}{near(row_id, rows or ids)}; there are the '
+        f'{"rows" if rows else "tables"} {there}'
+    )
+
+
 def _deciding(cfg: Config, key: str) -> Any:
     """What of a config's part decides the outcome of a training."""
     value: Any = cfg
@@ -372,7 +389,8 @@ def render() -> str:
     """Make the page docs/reproduction.md."""
     all_tables = tables()
     rows = [row for one in all_tables.values() if not one.small for row in one.rows]
-    measured = sum(row.measured is not None for row in rows)
+    small = [row for one in all_tables.values() if one.small for row in one.rows]
+    measured = sum(row.measured is not None for row in rows) or 'none'
     ours = sum(row.config is not None for row in rows)
     lines = [
         '<!-- Made by tools/analysis_tools/reproduction.py; edit',
@@ -381,11 +399,12 @@ def render() -> str:
         '# What is reproduced, and what is not',
         '',
         f"{len(rows)} rows of the GhostNet papers' tables and of this project's model "
-        f'zoo; {ours} have a config here, and **{measured} have been trained in full by '
-        "this project**. A figure in the column *published* is somebody else's, and the "
-        'letters behind it say whose; the column *measured* holds what a log in this '
-        'repository shows, and is empty until there is one. The last tables are of small '
-        'data, which this project has trained on: [results.md](results.md) tells how.',
+        f'zoo; {ours} have a config here, and **{measured} of them have been trained in '
+        f'full by this project**. Of the {len(small)} rows of small sets in the last '
+        f'tables {sum(row.measured is not None for row in small)} have been: '
+        '[results.md](results.md) tells how. A figure in the column *published* is '
+        "somebody else's, and the word behind it says whose; the column *measured* holds "
+        'what a log in this repository shows, and is empty until there is one.',
         '',
         'Costs are counted by `tools/analysis_tools/get_flops.py`: multiply-accumulates '
         'of convolutions and linear layers, which is what the papers call FLOPs. '
@@ -401,9 +420,13 @@ def render() -> str:
         'checked; their rows are the choices that the paper is known to compare.',
     ]
     for one in all_tables.values():
-        lines += ['', f'## {one.title}', '']
-        if one.text:
-            lines += [one.text, '']
+        lines += [
+            '',
+            f'## {one.title}',
+            '',
+            f'Table `{one.key}`. {one.text}'.strip(),
+            '',
+        ]
         lines += _rendered(one)
     lines += [
         '',
@@ -414,7 +437,8 @@ def render() -> str:
         'python tools/analysis_tools/reproduction.py --record TABLE/ROW work_dirs/row',
         '```',
         '',
-        'The second command refuses a training whose model, data, schedule or optimizer '
+        'TABLE stands below the heading of the table, ROW in its first column: '
+        '`9/clip-before`. The second command refuses a training whose model, data, schedule or optimizer '
         'is not that of the row, or that has not come to its end. It copies the log to '
         'docs/logs/, enters the figure and its date, and makes this page again.',
     ]

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import init_default_scope
 
-from ..engine.launch import in_plain_words, innermost
+from ..engine.launch import in_plain_words
 from ..engine.toolbox import toolbox_of
 from ..errors import UserError
+from .data import build_dataset
 from .runtime.facts import FileFault
 from .runtime.results import Classification, Detections, LabelMap
 from .runtime.runner import Runner
@@ -53,8 +54,8 @@ def evaluate(
     init_default_scope(scope)
     try:
         runner = Runner(path, backend, threads)
+        dataset = build_dataset(cfg, 'test_dataloader')
         with in_plain_words(cfg):
-            dataset = DATASETS.build(innermost(cfg.test_dataloader.dataset))
             evaluator = Evaluator(cfg.test_evaluator)
         _check_classes(runner, dataset)
         evaluator.dataset_meta = dataset.metainfo

@@ -20,6 +20,7 @@ from .parity import Comparison, compare
 from .preprocessing import facts_of
 from .runtime.facts import Facts, FileFault
 from .runtime.runner import Runner
+from .tracing import export_by_tracing
 
 OPSET = 17  # the newest that torch 2.1 writes; RoiAlign needs 16
 OPSETS = range(16, 21)
@@ -255,19 +256,16 @@ def trace(
             name: {axis: what for axis, what in free.items() if 'original' in what}
             for name, free in axes.items()
         }
-    # The newer exporter is the default from torch 2.9 on.
-    older = dict(dynamo=False) if torch.__version__ >= (2, 5) else {}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # what is said of traces is checked afterwards
-        torch.onnx.export(
+        export_by_tracing(
             graph,
             tuple(known[name] for name in graph.inputs),
             path,
+            opset,
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_axes=axes,
-            opset_version=opset,
-            **older,
         )
 
 

@@ -15,6 +15,8 @@ from .runtime.runner import Feed, Runner
 # Float32 sums in another order, over some hundred layers.
 NUMBERS = 1e-3  # of raw outputs, relative to the largest; of scores, absolute
 PIXELS = 0.1  # of boxes, in px
+# What is said where the model found nothing, and so nothing was compared.
+NO_OBJECTS = 'no objects in either'
 # Two candidates of almost equal score, or an overlap that almost is the threshold, may
 # be decided the other way.
 SHARE = 0.99
@@ -61,6 +63,11 @@ def compare(
                 words, good = kind(model, runner, image)
         results.append(Comparison(size, words, good))
     return results
+
+
+def compared_nothing(comparisons: Sequence[Comparison]) -> bool:
+    """Tell whether no size gave an object, in the file or in the toolbox."""
+    return all(found.words == NO_OBJECTS for found in comparisons)
 
 
 def noise(count: int, height: int, width: int, seed: int = 0) -> Tensor:
@@ -165,7 +172,7 @@ def _objects(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool
         total += max(len(ours[1]), len(theirs[1]))
         matched += match(ours, theirs)
     if not total:
-        return 'no objects in either', True
+        return NO_OBJECTS, True
     words = f'{matched} of {total} objects are the same'
     return words, matched >= SHARE * total
 

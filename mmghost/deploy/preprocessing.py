@@ -7,7 +7,7 @@ import torch.nn as nn
 from mmengine.config import Config
 
 from ..engine.launch import innermost
-from ..engine.toolbox import type_name
+from ..engine.toolbox import takes_rgb, type_name
 from ..errors import UserError
 from .runtime.facts import Facts
 from .runtime.resizing import WAYS
@@ -29,9 +29,7 @@ def facts_of(cfg: Config, model: nn.Module, **more: Any) -> Facts:
         UserError: If the pipeline has a step that the runtime does not know.
     """
     pre = model.data_preprocessor
-    # mmpretrain's name, that of mmseg's releases, and mmengine's, which the others have.
-    names = ('to_rgb', 'channel_conversion', '_channel_conversion')
-    rgb = next(getattr(pre, name) for name in names if hasattr(pre, name))
+    rgb = takes_rgb(pre)
     mean, std = [0.0] * 3, [1.0] * 3
     if pre._enable_normalize:
         # Seven digits are all of a float32: 123.675, not 123.67500305.

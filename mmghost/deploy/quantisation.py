@@ -1,17 +1,17 @@
 """Exported files in int8, by ONNX Runtime's own post-training quantisation."""
 
+import logging
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
 
-from ..engine.launch import in_plain_words, innermost
-from ..engine.toolbox import toolbox_of
 from ..errors import UserError
+from .data import build_dataset
 from .runtime.facts import Facts, FileFault
 from .runtime.pictures import prepare, read_picture
 from .runtime.runner import Feed, Runner
@@ -70,21 +70,40 @@ def quantise(
             return next(self.feeds, None)
 
     try:
-        quantization.quantize_static(
-            path,
-            out,
-            Reader(),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=list(OPERATORS),
-            per_channel=True,
-            reduce_range=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-        )
+        with without_advice():
+            quantization.quantize_static(
+                path,
+                out,
+                Reader(),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=list(OPERATORS),
+                per_channel=True,
+                reduce_range=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+            )
     except FileFault as fault:
         raise UserError(str(fault)) from None
     _relabel(out, replace(facts, precision='int8'))
     return Quantised(out, len(chosen))
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """Leave out the advice to pre-process a file first: it brings nothing here.
+
+    What the quantiser means, folded batch norms and constants, the export has done.
+    """
+    root = logging.getLogger()
+
+    def other(record: logging.LogRecord) -> bool:
+        return 'consider to run pre-processing' not in record.getMessage()
+
+    root.addFilter(other)
+    try:
+        yield
+    finally:
+        root.removeFilter(other)
 
 
 def training_pictures(cfg: Config, count: int, seed: int = 0) -> list[str]:
@@ -99,9 +118,7 @@ def training_pictures(cfg: Config, count: int, seed: int = 0) -> list[str]:
             f'{cfg.filename} has no train_dataloader: int8 needs pictures to know which '
             'values occur'
         )
-    init_default_scope(toolbox_of(cfg).scope)
-    with in_plain_words(cfg):
-        dataset = DATASETS.build(innermost(cfg.train_dataloader.dataset))
+    dataset = build_dataset(cfg, 'train_dataloader')
     numbers = random.Random(seed).sample(range(len(dataset)), min(count, len(dataset)))
     return [dataset.get_data_info(number)['img_path'] for number in numbers]
 

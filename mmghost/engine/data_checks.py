@@ -4,9 +4,8 @@ Every check returns a list of :class:`Problem`, data that a tool or a hook print
 """
 
 import json
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import list_from_file
 
 from ..errors import examples, near
+from .coco_values import is_box, is_id, is_inside, is_number, is_polygons, is_rle
 from .pictures import PictureReport, list_pictures
+
+# Takes the kind of a fault and the entry that has it.
+Fault = Callable[[str, str], None]
 
 # What to do about faults of COCO's entries, by words of the fault.
 _REMEDIES = {
@@ -22,6 +25,7 @@ _REMEDIES = {
     'without iscrowd': 'add "iscrowd": 0; the evaluator reads it',
     'which masks need': 'label outlines, or train boxes alone',
     'with an id that another has': 'number them anew: ids must differ',
+    'RLE does not fill': 'size is [height, width], and counts add up to their product',
     'no polygons and no RLE': 'a polygon is [x1, y1, x2, y2, x3, y3, ...] in px',
     'with a name that another has': 'give each category one entry and one id',
     'of a picture that is not listed': 'take them out, or add the picture to images',
@@ -151,7 +155,7 @@ def load_coco(ann_file: str, where: str, annotations: dict[str, Any]) -> list[Pr
                 'copy or unpack it again',
             )
         ]
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # bytes, or a number of 4301 digits
         return [Problem(ann_file, f'is no JSON text: {error}')]
     except OSError as error:
         return [Problem(ann_file, f'cannot be read: {error.strerror}')]
@@ -191,88 +195,14 @@ def check_coco(
     """
     faults: dict[str, list[str]] = {}
 
-    def fault(kind: str, entry: Any) -> None:
-        faults.setdefault(kind, []).append(str(entry))
+    def fault(kind: str, entry: str) -> None:
+        faults.setdefault(kind, []).append(entry)
 
-    sizes: dict[Any, tuple[float, float]] = {}
-    for i, image in enumerate(content['images']):
-        lacks = _lacks(image, ('id', 'file_name', 'width', 'height'))
-        if lacks:
-            fault(f'images without {lacks}', f'images[{i}]')
-        elif not (_is_number(image['width']) and _is_number(image['height'])):
-            fault('images whose width or height is no number', f'images[{i}]')
-        elif not _is_id(image['id']):
-            fault('images whose id is no number', f'images[{i}]')
-        elif not isinstance(image['file_name'], str):
-            fault('images whose file_name is no text', f'images[{i}]')
-        elif min(image['width'], image['height']) < 1:
-            fault('images of no width or height', f'images[{i}] ({image["file_name"]})')
-        elif image['id'] in sizes:
-            fault('images with an id that another has', f'id {image["id"]}')
-        else:
-            sizes[image['id']] = (image['width'], image['height'])
-
-    category_names: dict[Any, str] = {}
-    for i, category in enumerate(content['categories']):
-        lacks = _lacks(category, ('id', 'name'))
-        if lacks:
-            fault(f'categories without {lacks}', f'categories[{i}]')
-        elif not _is_id(category['id']) or not isinstance(category['name'], str):
-            fault(
-                'categories whose id is no number or name no text', f'categories[{i}]'
-            )
-        elif category['id'] in category_names:
-            fault('categories with an id that another has', f'id {category["id"]}')
-        elif category['name'] in category_names.values():
-            fault('categories with a name that another has', category['name'])
-        else:
-            category_names[category['id']] = category['name']
-
-    needed = ('id', 'image_id', 'category_id', 'bbox', 'area')
-    needed += ('iscrowd',) if test else ()
-    seen: set = set()
-    outside: list[str] = []
-    for i, entry in enumerate(content['annotations']):
-        lacks = _lacks(entry, needed)
-        if lacks:
-            fault(f'annotations without {lacks}', f'annotations[{i}]')
-            continue
-        label = f'id {entry["id"]}'
-        if not all(_is_id(entry[key]) for key in ('id', 'image_id', 'category_id')):
-            fault('annotations whose ids are no numbers', f'annotations[{i}]')
-            continue
-        if entry['id'] in seen:
-            fault('annotations with an id that another has', label)
-        seen.add(entry['id'])
-        if entry['category_id'] not in category_names:
-            fault(
-                'annotations of a category that is not listed',
-                f'{label} (category_id {entry["category_id"]})',
-            )
-        box = entry['bbox']
-        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-            fault('annotations whose bbox is not four numbers', label)
-            continue
-        if not _is_number(entry['area']):
-            fault('annotations whose area is no number', label)
-        if test and entry['iscrowd'] not in (0, 1):
-            fault('annotations whose iscrowd is neither 0 nor 1', label)
-        if masks and not entry.get('segmentation'):
-            fault('annotations without a segmentation, which masks need', label)
-        elif masks and not _is_segmentation(entry['segmentation']):
-            fault('annotations whose segmentation is no polygons and no RLE', label)
-        size = sizes.get(entry['image_id'])
-        if size is None:
-            fault(
-                'annotations of a picture that is not listed',
-                f'{label} (image_id {entry["image_id"]})',
-            )
-            continue
-        inside = min(box[0] + box[2], size[0]) > max(box[0], 0)
-        inside &= min(box[1] + box[3], size[1]) > max(box[1], 0)
-        if not inside or box[2] < 1 or box[3] < 1:
-            outside.append(label)
-
+    sizes = _check_images(content['images'], fault)
+    names = _check_categories(content['categories'], fault)
+    outside = _check_annotations(
+        content['annotations'], sizes, names, fault, masks, test
+    )
     problems = [
         Problem(name, f'{len(entries)} {kind}: {examples(entries)}', _remedy(kind))
         for kind, entries in faults.items()
@@ -285,7 +215,110 @@ def check_coco(
     if outside:
         what = f'{len(outside)} boxes of no area in the picture: {examples(outside)}'
         problems.append(Problem(name, what, 'they are left out', fatal=False))
-    return problems + check_class_names(classes, list(category_names.values()), name)
+    return problems + check_class_names(classes, list(names.values()), name)
+
+
+def _check_images(images: list, fault: Fault) -> dict[Any, tuple[float, float]]:
+    """Check the pictures of a COCO file; return width and height by id."""
+    sizes: dict[Any, tuple[float, float]] = {}
+    for i, image in enumerate(images):
+        lacks = _lacks(image, ('id', 'file_name', 'width', 'height'))
+        if lacks:
+            fault(f'images without {lacks}', f'images[{i}]')
+        elif not (is_number(image['width']) and is_number(image['height'])):
+            fault('images whose width or height is no number', f'images[{i}]')
+        elif not is_id(image['id']):
+            fault('images whose id is no number', f'images[{i}]')
+        elif not isinstance(image['file_name'], str):
+            fault('images whose file_name is no text', f'images[{i}]')
+        elif min(image['width'], image['height']) < 1:
+            fault('images of no width or height', f'images[{i}] ({image["file_name"]})')
+        elif image['id'] in sizes:
+            fault('images with an id that another has', f'id {image["id"]}')
+        else:
+            sizes[image['id']] = (image['width'], image['height'])
+    return sizes
+
+
+def _check_categories(categories: list, fault: Fault) -> dict[Any, str]:
+    """Check the categories of a COCO file; return their names by id."""
+    names: dict[Any, str] = {}
+    for i, category in enumerate(categories):
+        lacks = _lacks(category, ('id', 'name'))
+        if lacks:
+            fault(f'categories without {lacks}', f'categories[{i}]')
+        elif not is_id(category['id']) or not isinstance(category['name'], str):
+            fault(
+                'categories whose id is no number or name no text', f'categories[{i}]'
+            )
+        elif category['id'] in names:
+            fault('categories with an id that another has', f'id {category["id"]}')
+        elif category['name'] in names.values():
+            fault('categories with a name that another has', category['name'])
+        else:
+            names[category['id']] = category['name']
+    return names
+
+
+def _check_annotations(
+    annotations: list,
+    sizes: dict[Any, tuple[float, float]],
+    names: dict[Any, str],
+    fault: Fault,
+    masks: bool,
+    test: bool,
+) -> list[str]:
+    """Check the objects of a COCO file; return those of no area in their picture."""
+    needed = ('id', 'image_id', 'category_id', 'bbox', 'area')
+    needed += ('iscrowd',) if test else ()
+    seen: set = set()
+    outside = []
+    for i, entry in enumerate(annotations):
+        lacks = _lacks(entry, needed)
+        if lacks:
+            fault(f'annotations without {lacks}', f'annotations[{i}]')
+            continue
+        label = f'id {entry["id"]}'
+        if not all(is_id(entry[key]) for key in ('id', 'image_id', 'category_id')):
+            fault('annotations whose ids are no numbers', f'annotations[{i}]')
+            continue
+        if entry['id'] in seen:
+            fault('annotations with an id that another has', label)
+        seen.add(entry['id'])
+        if entry['category_id'] not in names:
+            fault(
+                'annotations of a category that is not listed',
+                f'{label} (category_id {entry["category_id"]})',
+            )
+        if not is_box(entry['bbox']):
+            fault('annotations whose bbox is not four numbers', label)
+            continue
+        if not is_number(entry['area']):
+            fault('annotations whose area is no number', label)
+        if test and entry['iscrowd'] not in (0, 1):
+            fault('annotations whose iscrowd is neither 0 nor 1', label)
+        size = sizes.get(entry['image_id'])
+        if size is None:
+            fault(
+                'annotations of a picture that is not listed',
+                f'{label} (image_id {entry["image_id"]})',
+            )
+            continue
+        if not is_inside(entry['bbox'], size):
+            outside.append(label)
+        if masks:
+            _check_mask(entry.get('segmentation'), size, label, fault)
+    return outside
+
+
+def _check_mask(mask: Any, size: tuple[float, float], label: str, fault: Fault) -> None:
+    """Check the mask of an object in a picture of some width and height."""
+    if not mask:
+        fault('annotations without a segmentation, which masks need', label)
+    elif isinstance(mask, dict) and not is_rle(mask, size):
+        fault('annotations whose RLE does not fill their picture', label)
+    elif not isinstance(mask, dict) and not is_polygons(mask):
+        fault('annotations whose segmentation is no polygons and no RLE', label)
 
 
 def _remedy(kind: str) -> str:
@@ -326,34 +359,6 @@ def _lacks(entry: Any, keys: Sequence[str]) -> str:
     if not isinstance(entry, dict):
         return 'any field (not an object)'
     return ' and '.join(key for key in keys if key not in entry)
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
-
-
-def _is_id(value: Any) -> bool:
-    """Whether a value can be an id: the readers look them up, and sort them."""
-    return isinstance(value, int | str) and not isinstance(value, bool)
-
-
-def _is_segmentation(value: Any) -> bool:
-    """Whether a value is a list of polygons, or an RLE of either kind."""
-    if isinstance(value, dict):
-        size, counts = value.get('size'), value.get('counts')
-        known = isinstance(size, list) and len(size) == 2 and all(map(_is_number, size))
-        return known and isinstance(counts, str | list) and bool(counts)
-    return isinstance(value, list) and all(
-        isinstance(polygon, list)
-        and len(polygon) >= 6
-        and len(polygon) % 2 == 0
-        and all(map(_is_number, polygon))
-        for polygon in value
-    )
 
 
 def _check_coco_dataset(

@@ -21,14 +21,15 @@ def expected_count(dataset: Any) -> tuple[str, int] | None:
         dataset: A data set of one of the toolboxes, built with ``lazy_init=True``.
 
     Returns:
-        What it is and how many pictures that has; None where that is not known.
+        What it is and how many pictures that has; None where that is not known. What
+        it is reads on behind "of", such as ``COCO 2017 (instances_val2017.json)``.
     """
     names = {cls.__name__ for cls in type(dataset).__mro__}
     if 'CocoDataset' in names:
         published = type(dataset).METAINFO.get('classes')
         file = os.path.basename(dataset.ann_file)
         if file in COCO_2017 and dataset.metainfo.get('classes') == published:
-            return f'COCO 2017, {file}', COCO_2017[file]
+            return f'COCO 2017 ({file})', COCO_2017[file]
     if 'ADE20KDataset' in names or 'CityscapesDataset' in names:
         folder = os.path.basename(os.path.normpath(dataset.data_prefix['img_path']))
         title, counts = (
@@ -37,9 +38,9 @@ def expected_count(dataset: Any) -> tuple[str, int] | None:
             else ('Cityscapes', CITYSCAPES)
         )
         if folder in counts:
-            return f'{title}, {folder}', counts[folder]
+            return f'{title} ({folder})', counts[folder]
     if 'ImageNet' in names and getattr(dataset, 'split', None) in IMAGENET:
-        return f'ImageNet-1k, {dataset.split}', IMAGENET[dataset.split]
+        return f'ImageNet-1k ({dataset.split})', IMAGENET[dataset.split]
     return None
 
 
@@ -64,7 +65,7 @@ def check_count(dataset: Any, path: str, files: Sequence[str]) -> list[Problem]:
     return [
         Problem(
             path,
-            f'names {pictures} pictures; {title}, has {count}',
+            f'names {pictures} pictures of {title}, which has {count}',
             'results of a part are not comparable; unpack the whole data set'
             if pictures < count
             else 'are other pictures among them?',

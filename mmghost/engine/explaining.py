@@ -27,6 +27,11 @@ _PROCESS_LOST = (
     'nccl.*(remote process (exited|has)|timed? ?out|connection (closed|reset))'
 )
 
+_PROCESS_GONE = (
+    'another process of this training has ended, or no longer answers: its own output '
+    'says why'
+)
+
 # Methods of mmengine's runner that read one part of a config -> that part.
 _READERS = {
     'setup_env': 'env_cfg',
@@ -50,6 +55,7 @@ _READERS = {
     '__init__': 'the config',  # hands all parts on
     'train': 'the config',
 }
+_WIDTHS = ('width', 'width_mult', 'width_multiplier', 'multiplier', 'alpha')
 _BEFORE = (
     'before_run',
     'before_train',
@@ -65,9 +71,10 @@ def near_config(path: str) -> str:
         if folder.is_dir()
         else [parent for parent in folder.parents if parent.is_dir()][:1]
     )
-    names = [str(found) for root in roots for found in root.rglob('*.py')][:5000]
-    by_name = {os.path.basename(name): name for name in names}
-    found = difflib.get_close_matches(os.path.basename(path), by_name, 3, cutoff=0.6)
+    paths = [found for root in roots for found in root.rglob('*.py')][:5000]
+    # Without the suffix, which makes all names alike, and bases, which cannot run.
+    by_name = {found.stem: str(found) for found in paths if '_base_' not in found.parts}
+    found = difflib.get_close_matches(Path(path).stem, by_name, 3, cutoff=0.7)
     return (
         f'; did you mean {" or ".join(by_name[name] for name in found)}?'
         if found
@@ -88,6 +95,8 @@ def explain(error: BaseException, cfg: Config | None = None) -> str | None:
     """
     if isinstance(error, UserError):
         return str(error)
+    if _is_process_lost(error):
+        return _PROCESS_GONE
     if isinstance(error, urllib.error.URLError | ConnectionError | TimeoutError):
         return _explain_network(error, cfg)
     frame, part = _what_was_read(error, cfg)
@@ -95,7 +104,15 @@ def explain(error: BaseException, cfg: Config | None = None) -> str | None:
         return _explain_build(error, frame, cfg)
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
         return str(error)
-    return f'{part}: {type(error).__name__}: {_message(error)}' if part else None
+    if part is None:
+        return None
+    text = f'{part}: {type(error).__name__}: {_message(error)}'
+    if part == 'param_scheduler' and 'end should be larger than begin' in text:
+        text += (
+            '. A schedule begins after the training has ended: shorten the one before '
+            '(param_scheduler.0.end=N), or train longer'
+        )
+    return text
 
 
 def explain_fault(error: BaseException, work_dir: str) -> str | None:
@@ -122,17 +139,18 @@ def explain_fault(error: BaseException, work_dir: str) -> str | None:
             f'{text.splitlines()[0].strip()} Mostly for want of memory: set a smaller '
             f'train_dataloader.num_workers or batch_size; {resume}'
         )
-    if re.search(_PROCESS_LOST, text, re.IGNORECASE | re.DOTALL):
-        return (
-            'another process of this training has ended, or no longer answers: its own '
-            f'output says why, and none means killed, mostly for want of memory; {resume}'
-        )
+    if _is_process_lost(error):
+        return f'{_PROCESS_GONE}, and none means killed, mostly for want of memory; {resume}'
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return (
             f'{text.splitlines()[0]} Set a smaller train_dataloader.batch_size, --amp or '
             f'model.backbone.with_cp=True; {resume}'
         )
     return None
+
+
+def _is_process_lost(error: BaseException) -> bool:
+    return bool(re.search(_PROCESS_LOST, str(error), re.IGNORECASE | re.DOTALL))
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
@@ -189,6 +207,13 @@ def _explain_build(error: BaseException, frame: FrameType, cfg: Config | None) -
     if surplus:
         known = _parameters(built)
         hint = near(surplus[1], known) or f'; it has {", ".join(known)}'
+        if surplus[1] in _WIDTHS and 'widen_factor' in known:
+            hint = '; did you mean widen_factor?'
+        elif where.endswith('backbone: '):
+            hint += (
+                ". Over a config with another backbone, _delete_=True keeps that one's "
+                'arguments out'
+            )
         return f'{where}{name} has no argument {surplus[1]!r}{hint}'
     missing = re.search(r'missing \d+ required .*argument.*?: (.+)$', text)
     if missing:

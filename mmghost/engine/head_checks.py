@@ -1,14 +1,18 @@
-"""Do the heads of a segmentor fit the output stride of its backbone?"""
+"""Do neck and heads fit the channels and the output stride of the backbone?"""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
+from .. import models
 from .data_checks import Problem
 from .toolbox import type_name
 
+# They start from random unless told otherwise.
+OUR_BACKBONES = ('GhostNetV2', 'GhostNetV1', 'AttentionMobileNetV2')
 # What mmseg's heads take where a config does not say.
 _DEFAULT_DILATIONS = {
     'ASPPHead': (1, 6, 12, 18),
@@ -16,6 +20,84 @@ _DEFAULT_DILATIONS = {
 }
 # DeepLabV3's rates 12, 24, 36 at stride 8 and 6, 12, 18 at stride 16 reach as far.
 _REACH = 36 * 8  # px of the picture
+
+
+def check_channels(cfg: Config) -> list[Problem]:
+    """Check that neck and heads expect the channels that the backbone gives.
+
+    Where they do not, the first step of a training fails in a convolution, in words that
+    name neither.
+
+    Args:
+        cfg: The config, all options merged. Backbones other than ours are left alone.
+
+    Returns:
+        What was found.
+    """
+    channels = _channels(cfg.model.get('backbone'))
+    if channels is None:
+        return []
+    return [
+        Problem(
+            f'{path}.in_channels',
+            f'is {expected}, the backbone gives {given}',
+            f'--cfg-options {path}.in_channels="{given}"'.replace(', ', ','),
+        )
+        for path, expected, given in _joints(cfg.model, channels)
+        if expected != given
+    ]
+
+
+def _channels(backbone: Any) -> list[int] | None:
+    if not isinstance(backbone, dict):
+        return None
+    name = type_name(backbone.get('type'))
+    if name not in OUR_BACKBONES:
+        return None
+    arguments = {k: v for k, v in backbone.items() if k not in ('type', '_scope_')}
+    try:  # without memory, and without a random number of the training's
+        with torch.random.fork_rng(devices=[]), torch.device('meta'):
+            built = getattr(models, name)(**{**arguments, 'init_cfg': None})
+    except Exception:
+        return None  # building the model tells what is wrong
+    return list(built.out_channels)
+
+
+def _joints(model: dict, channels: list[int]) -> Iterator[tuple[str, Any, Any]]:
+    """Name what reads the backbone, the channels that it expects, and those there are."""
+    neck = model.get('neck')
+    path = 'model.neck'
+    if isinstance(neck, list | tuple) and neck:
+        neck, path = neck[0], f'{path}[0]'
+    if isinstance(neck, dict) and 'in_channels' in neck:
+        expected = neck['in_channels']
+        if isinstance(expected, list | tuple):
+            # YOLOv3's names them from the deepest map on.
+            turned = type_name(neck.get('type')) == 'YOLOV3Neck'
+            yield path, list(expected), channels[::-1] if turned else channels
+    elif neck is None:
+        for key in ('decode_head', 'auxiliary_head'):
+            heads = model.get(key) or []
+            for i, head in enumerate([heads] if isinstance(heads, dict) else heads):
+                given = _selected(channels, head.get('in_index', -1))
+                if given is not None and 'in_channels' in head:
+                    expected = head['in_channels']
+                    several = isinstance(expected, list | tuple)
+                    where = f'model.{key}' + ('' if heads is head else f'[{i}]')
+                    yield where, list(expected) if several else expected, given
+    elif type_name(neck.get('type')) == 'GlobalAveragePooling':
+        head = model.get('head')
+        if isinstance(head, dict) and isinstance(head.get('in_channels'), int):
+            yield 'model.head', head['in_channels'], channels[-1]
+
+
+def _selected(channels: list[int], index: Any) -> Any:
+    try:
+        if isinstance(index, list | tuple):
+            return [channels[i] for i in index]
+        return channels[index]
+    except (TypeError, IndexError):
+        return None  # building the model tells that
 
 
 def check_heads(cfg: Config) -> list[Problem]:

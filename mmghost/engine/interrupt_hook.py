@@ -1,9 +1,11 @@
 """A hook that saves the state when a training is told to end."""
 
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from .checkpoints import save_state
 
 # Ctrl-C, and what Slurm and other schedulers send before they kill.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_REPEATED = 1.0  # s
 
 
 @register(HOOKS)
@@ -37,12 +40,14 @@ class InterruptHook(Hook):
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._when = -math.inf
         self._process: int | None = None
         self._before: dict[int, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Listen, as far as this is the thread that signals come to."""
         self.received = None
+        self._when = -math.inf
         self._process = os.getpid()
         if threading.current_thread() is not threading.main_thread():
             return
@@ -59,9 +64,15 @@ class InterruptHook(Hook):
         if os.getpid() != self._process:
             self._receive_elsewhere(number)
             return
+        now = time.monotonic()
+        # Programs that end others, such as `timeout`, send it to the process and to its
+        # group: that is one wish, not two.
+        again = number == signal.SIGTERM and now - self._when < _REPEATED
+        if again:
+            return
         if self.received is not None and is_main_process():
             raise KeyboardInterrupt
-        self.received = number
+        self.received, self._when = number, now
         if is_main_process():
             print(
                 f'{signal.Signals(number).name}: the state will be saved after this '
@@ -124,5 +135,11 @@ class InterruptHook(Hook):
             Path(runner.work_dir, 'last_checkpoint').write_text(
                 str(Path(runner.work_dir, file))
             )
-        runner.logger.info(f'interrupted: the state is in {runner.work_dir}/{file}')
-        raise KeyboardInterrupt
+        path = os.path.join(runner.work_dir, file)
+        runner.logger.info(f'interrupted: the state is in {path}')
+        words = f'interrupted; --resume {path} goes on from here'
+        if not by_epoch:
+            words = 'interrupted; --resume goes on from here'
+        elif Path(runner.work_dir, 'last_checkpoint').is_file():
+            words += ', --resume alone from the end of the last epoch'
+        raise KeyboardInterrupt(words)

@@ -5,6 +5,7 @@ needs, and mmengine's runner does the rest. The flags mean what they mean in the
 toolboxes' own tools.
 """
 
+import importlib.util
 import os
 import os.path as osp
 import sys
@@ -60,7 +61,9 @@ def load_config(
             f'{(error.text or "").strip()}'
         ) from None
     except Exception as error:
-        raise UserError(f'config {path} cannot be read: {error}') from error
+        raise UserError(
+            f'config {path} cannot be read: {error}{_other_family(error)}'
+        ) from error
     toolbox_of(cfg)
     if 'model' not in cfg:
         raise UserError(f'config {path} has no model: is it one of the _base_ files?')
@@ -72,6 +75,23 @@ def load_config(
     elif cfg.get('work_dir') is None:
         cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     return cfg
+
+
+def _other_family(error: BaseException) -> str:
+    """Say where a base such as ``mmseg::`` lies if its package has another name here.
+
+    mmengine looks for the packages of the official releases; to install one beside its
+    fork, as it asks for, would spoil both.
+    """
+    for package, official in (('mmseg', 'mmsegmentation'), ('mmdet', 'mmdet')):
+        spec = importlib.util.find_spec(package)
+        if f'{official} is not installed' in str(error) and spec is not None:
+            configs = osp.join(osp.dirname(spec.origin), '.mim', 'configs')
+            return (
+                f'\n{package} is here under another name: do not install {official} '
+                f'beside it. In place of {package}::NAME.py write {configs}/NAME.py'
+            )
+    return ''
 
 
 def prepare_train(

@@ -1,6 +1,8 @@
 """Pictures of predictions, for the three toolboxes alike."""
 
+import glob
 import os
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -18,11 +20,9 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 from ..errors import UserError
 from .checkpoints import check_file, check_fit, state_dict_of
 from .launch import in_plain_words, prepares_tests
-from .pictures import list_pictures, picture_fault
+from .pictures import SUFFIXES, list_pictures, picture_fault
 from .preflight import build_datasets
 from .toolbox import toolbox_of
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 def find_pictures(path: str) -> list[str]:
@@ -67,6 +67,8 @@ def output_paths(image: str, pictures: Sequence[str], out: str) -> list[str]:
         return [out]
     if os.path.isfile(out):
         raise UserError(f'--out {out}: that is a file; a folder of pictures needs one')
+    if not is_folder and Path(out).suffix.lower() in SUFFIXES:
+        raise UserError(f'--out {out}: name a folder for those of {image}')
     start = image if os.path.isdir(image) else os.path.dirname(image)
     names = [Path(os.path.relpath(picture, start or '.')) for picture in pictures]
     # Two pictures may differ in their suffix only.
@@ -77,6 +79,26 @@ def output_paths(image: str, pictures: Sequence[str], out: str) -> list[str]:
         )
         for name, stem in zip(names, stems)
     ]
+
+
+def shown_in(cfg: Config, show_dir: str) -> str | None:
+    """Find the folder into which ``tools/test.py --show-dir`` has just drawn.
+
+    Args:
+        cfg: The config that was tested with.
+        show_dir: What the person named.
+
+    Returns:
+        The folder; None where nothing was drawn.
+    """
+    # mmpretrain takes it as it is, mmdet puts it below WORK_DIR/TIME, and mmseg below it
+    # what its visualizer keeps.
+    pattern = {
+        'mmpretrain': glob.escape(show_dir),
+        'mmdet': os.path.join(glob.escape(cfg.work_dir), '*', glob.escape(show_dir)),
+        'mmseg': os.path.join(glob.escape(show_dir), 'vis_data', 'vis_image'),
+    }[toolbox_of(cfg).scope]
+    return max(glob.glob(pattern), key=os.path.getmtime, default=None)
 
 
 class Predictor:
@@ -196,9 +218,12 @@ class Predictor:
             name = self.classes[label] if self.classes else label
             return f'{name} ({float(sample.pred_score.max()):.2f})'
         extra = {'pred_score_thr': score_thr} if self.scope == 'mmdet' else {}
-        self.visualizer.add_datasample(
-            Path(picture).name, image, sample, draw_gt=False, out_file=out, **extra
-        )
+        with warnings.catch_warnings():
+            # A box or its name may reach over the border: what is inside is drawn.
+            warnings.filterwarnings('ignore', '.* is out of bounds')
+            self.visualizer.add_datasample(
+                Path(picture).name, image, sample, draw_gt=False, out_file=out, **extra
+            )
         if self.scope == 'mmdet':
             count = int((sample.pred_instances.scores >= score_thr).sum())
             return f'{count} objects of score >= {score_thr:g}'

@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import CheckpointHook
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS, LOOPS, DefaultScope
 from mmengine.runner import Runner
 
 from ..errors import UserError, examples, near, same_start
@@ -30,7 +30,7 @@ from .data_checks import (
 )
 from .data_counts import check_count
 from .explaining import explain, from_scratch, walk
-from .head_checks import check_heads
+from .head_checks import OUR_BACKBONES, check_channels, check_heads
 from .label_maps import check_label_maps, label_map_problems
 from .pictures import check_pictures
 from .toolbox import toolbox_of, type_name
@@ -80,7 +80,7 @@ def preflight(
         problems += check_weights(cfg)
         # Settings of the wrong kind are told where the model is built.
         with suppress(TypeError, ValueError, AttributeError):
-            problems += check_heads(cfg)
+            problems += check_channels(cfg) + check_heads(cfg)
     annotations: dict[str, Any] = {}
     for loader in loaders:
         masks = reads_masks(cfg, f'{loader}_dataloader')
@@ -152,7 +152,7 @@ def check_keys(cfg: Config) -> list[Problem]:
         # One letter wrong, missing or too many; `val_dataset` is a variable.
         if hint and _one_edit(key, meant):
             problems.append(Problem(key, f'nothing in the config is called so{hint}'))
-    return problems + _check_checkpoint_hook(cfg)
+    return problems + _check_checkpoint_hook(cfg) + _check_train_loop(cfg)
 
 
 def _check_checkpoint_hook(cfg: Config) -> list[Problem]:
@@ -160,7 +160,11 @@ def _check_checkpoint_hook(cfg: Config) -> list[Problem]:
     hook = (cfg.get('default_hooks') or {}).get('checkpoint')
     if not isinstance(hook, dict) or type_name(hook.get('type')) != 'CheckpointHook':
         return []
-    known = {'type', 'priority'}
+    known = {
+        'type',
+        'priority',
+        '_scope_',
+    }  # the last is put in by `_base_ = 'mmdet::'`
     for function in (CheckpointHook.__init__, Runner.save_checkpoint):
         known |= set(inspect.signature(function).parameters)
     return [
@@ -169,6 +173,31 @@ def _check_checkpoint_hook(cfg: Config) -> list[Problem]:
             f'CheckpointHook has no argument {key!r}{near(key, known)}',
         )
         for key in hook
+        if key not in known
+    ]
+
+
+def _check_train_loop(cfg: Config) -> list[Problem]:
+    """Find settings that the training's loop does not take."""
+    loop = cfg.get('train_cfg')
+    if not isinstance(loop, dict):
+        return []
+    kind = loop.get('type')
+    if kind is None:
+        kind = 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop'
+    cls = LOOPS.get(kind) if isinstance(kind, str) else kind
+    if cls is None:
+        return []  # building it tells that
+    parameters = inspect.signature(cls).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return []
+    known = {*parameters, 'type', 'by_epoch', '_scope_'} - {'runner', 'dataloader'}
+    return [
+        Problem(
+            f'train_cfg.{key}',
+            f'{cls.__name__} has no such setting{near(key, known, 1)}',
+        )
+        for key in loop
         if key not in known
     ]
 
@@ -211,10 +240,13 @@ def check_weights(cfg: Config) -> list[Problem]:
             )
     backbone = cfg.model.get('backbone')
     started = cfg.get('load_from') or cfg.get('resume')
-    if isinstance(backbone, dict) and 'init_cfg' in backbone and not started:
+    ours = (
+        isinstance(backbone, dict) and type_name(backbone.get('type')) in OUR_BACKBONES
+    )
+    if isinstance(backbone, dict) and (ours or 'init_cfg' in backbone) and not started:
         frozen = backbone.get('frozen_stages', -1)
         is_frozen = isinstance(frozen, int) and frozen > -1
-        if not backbone['init_cfg'] and (is_frozen or backbone.get('norm_eval')):
+        if not backbone.get('init_cfg') and (is_frozen or backbone.get('norm_eval')):
             problems.append(
                 Problem(
                     'model.backbone',

@@ -12,7 +12,7 @@ from .ghostnet import RELEASE_DFC, GhostNet
 from .layers import Cfg, check_int, check_number
 from .stepping import run
 
-# Not scaled by the width (FACTS of the release's code).
+# Not scaled by the width, in the release's code too.
 HEAD_CHANNELS = 1280
 
 

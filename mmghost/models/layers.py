@@ -14,9 +14,10 @@ from typing import Any
 import torch
 import torch.nn as nn
 from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
-from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.registry import MODELS, WEIGHT_INITIALIZERS
 from torch import Tensor
 
+from ..errors import near
 from .stepping import run, steppable
 
 Cfg = dict[str, Any]
@@ -105,7 +106,11 @@ def _build(name: str, cfg: Cfg | None, build: Callable[[], nn.Module]) -> nn.Mod
     try:
         return build()
     except Exception as error:  # whatever a registered class makes of the cfg
-        raise ValueError(f'{name}={cfg!r} builds no layer: {error}') from error
+        reason: Any = error
+        kind = (cfg or {}).get('type')
+        if isinstance(kind, str) and MODELS.get(kind) is None:
+            reason = f'none is called {kind!r}{near(kind, MODELS.module_dict)}'
+        raise ValueError(f'{name}={cfg!r} builds no layer: {reason}') from error
 
 
 def check_cfg(name: str, cfg: Cfg | None, optional: bool = False) -> None:

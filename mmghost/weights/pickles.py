@@ -10,7 +10,8 @@ is refused by name, and there is no other reader to fall back to.
 import os
 import pickle
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from .pickle_names import globals_in, is_archive, present_name
 # how pickle names a method: here those of the history's statistics.)
 BOOKKEEPING = frozenset(REBUILDERS)
 
+_FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 # From here on torch's own reader can be told of stand-ins.
 _TORCH_TAKES_STAND_INS = digit_version(torch.__version__) >= digit_version('2.6.0')
 
@@ -91,9 +93,7 @@ def load_training(path: Path, source: str, map_location: Any = 'cpu') -> Any:
         raise WeightsError(would_run(source, [str(error)])) from None
     except torch.cuda.OutOfMemoryError:
         raise
-    except (
-        RuntimeError
-    ) as error:  # torch's own words, as for a device that is not there
+    except RuntimeError as error:  # as for a device that is not there
         raise WeightsError(
             f'{source}: cannot be read: {str(error).splitlines()[0]}'
         ) from None
@@ -152,9 +152,21 @@ def _load_by(reader: type['_Unpickler'], path: Path, map_location: Any) -> Any:
     module = SimpleNamespace(
         __name__='mmghost.weights', Unpickler=reader, load=reader.load_file
     )
-    return torch.load(
-        path, map_location=map_location, weights_only=False, pickle_module=module
-    )
+    with _own_reader():
+        return torch.load(
+            path, map_location=map_location, weights_only=False, pickle_module=module
+        )
+
+
+@contextmanager
+def _own_reader() -> Iterator[None]:
+    """Let torch use another reader where weights_only is forced; ours is as strict."""
+    forced = os.environ.pop(_FORCED, None)
+    try:
+        yield
+    finally:
+        if forced is not None:
+            os.environ[_FORCED] = forced
 
 
 def _allowed() -> dict[str, Any]:

@@ -394,7 +394,10 @@ def _download(url: str, path: Path) -> None:
     except OSError as error:
         reason = getattr(error, 'reason', error)
         reason = getattr(reason, 'strerror', None) or reason
-        raise WeightsError(f'{url}: cannot be reached: {reason}. {offline}') from None
+        raise WeightsError(
+            f'{url}: cannot be reached: {reason}. {offline}; or start from random '
+            'weights: init_cfg=None, or new_config.py --weights none --overwrite'
+        ) from None
     except RuntimeError:  # torch.hub's word for another checksum
         raise WeightsError(
             f'{url}: what the server sent is not the file that is known by this URL '

@@ -105,8 +105,9 @@ def test_a_query_is_at_the_same_place_in_every_stage(backbone):
 
 def test_other_networks_with_dfc_are_read_too():
     model = AttentionMobileNetV2(0.25, attention=dict(type='DFCAttention')).eval()
-    strides = [stage.stride for stage in stage_maps(model, picture(1, 3, 64, 64))]
-    assert strides == [2, 4, 8, 16, 32]
+    for size in ((64, 64), (214, 320), (97, 130)):
+        strides = [stage.stride for stage in stage_maps(model, picture(1, 3, *size))]
+        assert strides == [2, 4, 8, 16, 32]
 
 
 def test_what_cannot_be_shown_is_refused(backbone):
@@ -230,14 +231,17 @@ def test_a_dilated_backbone_is_looked_at_undilated():
     assert other.model.backbone == dict(type='ResNet')
 
 
-def test_grad_cam_looks_at_the_stages_that_a_detectors_head_sees():
+@pytest.mark.parametrize('frozen', [-1, 4])
+def test_grad_cam_looks_at_the_stages_that_a_detectors_head_sees(frozen):
     pytest.importorskip('pytorch_grad_cam')
     from mmdet.models import RetinaHead
 
     class Detector(nn.Module):
         def __init__(self):
             super().__init__()
-            self.backbone = randomise(GhostNetV2(0.25, out_indices=(3, 4)))
+            self.backbone = randomise(
+                GhostNetV2(0.25, out_indices=(3, 4), frozen_stages=frozen)
+            )
             self.bbox_head = RetinaHead(3, 28, feat_channels=8, stacked_convs=1)
             self.neck = nn.Conv2d(40, 28, 1)
 

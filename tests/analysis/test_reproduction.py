@@ -207,6 +207,8 @@ def test_a_finished_training_is_entered_with_its_log(training, tmp_path):
     [
         ('9/clip-after', None, 'its model is not that of'),
         ('9/clip', None, 'did you mean'),
+        ('9/x', None, 'the rows 9/sigmoid-before, 9/'),
+        ('foo/bar', None, 'the tables imagenet, latency, '),
         ('yolov3-320/yolov3-320-mobilenetv2-1.0', None, "somebody else's"),
         ('9/clip-before', 'epoch_450.pth', 'has not come to its end'),
         ('9/clip-before', 'config.py', 'must hold the config'),

@@ -32,6 +32,11 @@ run over our backbones and, as they are, over backbones that people use instead.
 row; of the others nothing is asserted, and a fault of theirs need not hurt you: it is one where
 you use what the row names.
 
+*Refused* asks for a ValueError, TypeError or AssertionError: an IndexError or AttributeError
+names no argument, and counts as broken. What *changes no number* is judged by the maps that the
+backbone returns, not by layers behind them. [why.md](why.md) counts every error as a refusal and
+looks at all of the trunk, so it has other answers for timm's.
+
 {columns}
 
 {table}

@@ -1,5 +1,7 @@
 """Measuring exported files on a test set."""
 
+import inspect
+import logging
 from copy import deepcopy
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
+from mmghost.deploy import quantisation
 from mmghost.deploy.evaluation import evaluate
 from mmghost.deploy.runtime import Detections, Runner
 from mmghost.engine.launch import prepare_test, run_test
@@ -69,13 +72,36 @@ def test_a_file_for_other_classes_is_refused(toy):
         evaluate(cfg, export.path)
 
 
+def test_data_that_are_not_there_are_told_as_by_tools_train(toy, tmp_path):
+    cfg, _, export = toy('retinanet')
+    cfg = deepcopy(cfg)
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
+    words = 'test_dataloader.dataset.data_root: there is no folder .* link or move the'
+    with pytest.raises(UserError, match=words):
+        evaluate(cfg, export.path)
+    cfg.train_dataloader.dataset.ann_file = 'gone.json'
+    with pytest.raises(UserError, match=r'dataset\.ann_file: there is no file .*gone'):
+        quantisation.training_pictures(cfg, 2)
+
+
+def test_only_the_quantisers_advice_is_left_out(caplog):
+    from onnxruntime.quantization import quantize_static
+
+    advice = 'Please consider to run pre-processing before quantization'
+    assert f'"{advice}' in inspect.getsource(quantize_static)
+    with quantisation.without_advice():
+        logging.warning(advice)
+        logging.warning('another warning')
+    assert caplog.messages == ['another warning']
+    logging.warning(advice)
+    assert caplog.messages[1:] == [advice]
+
+
 @pytest.mark.slow  # ONNX Runtime's quantiser takes its time
 def test_int8_computes_nearly_the_same_with_pictures_of_the_training_set(
-    toy, tmp_path, monkeypatch
+    toy, tmp_path, monkeypatch, caplog
 ):
     import onnx
-
-    from mmghost.deploy import quantisation
 
     cfg, _, export = toy('classifier')
     seen = []
@@ -88,6 +114,7 @@ def test_int8_computes_nearly_the_same_with_pictures_of_the_training_set(
     out = str(tmp_path / 'int8.onnx')
     done = quantisation.quantise(deepcopy(cfg), export.path, pictures=2, out=out)
     assert done == (out, 2)
+    assert 'pre-processing' not in caplog.text
     assert len(seen) == 2 and all('/imagenet/train/' in path for path in seen)
 
     graph = onnx.load(out).graph

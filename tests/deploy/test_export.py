@@ -23,7 +23,7 @@ from mmghost.deploy import export as exporting
 from mmghost.deploy import quantisation
 from mmghost.deploy.export import export_onnx
 from mmghost.deploy.graphs import DetectorGraph, graph_of
-from mmghost.deploy.parity import match
+from mmghost.deploy.parity import NO_OBJECTS, Comparison, match
 from mmghost.deploy.preprocessing import steps_of
 from mmghost.deploy.runtime import Facts, FileFault, Runner
 from mmghost.deploy.runtime.pictures import read_picture
@@ -369,7 +369,7 @@ def test_run_onnx_needs_neither_torch_nor_mmghost_nor_opencv(toy, root, data, tm
     for start, end in zip(ends[::2], ends[1::2]):
         mask[start:end] = True
     assert np.array_equal(mask.reshape(150, 150, order='F'), expected.masks[0])
-    drawn = np.asarray(Image.open(out / f'{Path(picture(data)).name}.png')).astype(int)
+    drawn = np.asarray(Image.open(out / f'{Path(picture(data)).stem}.png')).astype(int)
     original = np.asarray(Image.open(picture(data)).convert('RGB')).astype(int)
     assert drawn.shape == original.shape and np.abs(drawn - original).max() > 30
 
@@ -378,6 +378,8 @@ def test_run_onnx_says_what_is_wrong_in_one_line(toy, root, data, tmp_path):
     _, _, export = toy('classifier')
     (tmp_path / 'no.jpg').write_text('no picture')
     (tmp_path / 'no.onnx').write_bytes(b'\x00no file')
+    (tmp_path / 'model.xml').write_text('<?xml version="1.0"?><net></net>')
+    maps, folder = str(tmp_path / 'maps'), str(data / 'coco/val2017')
     newer = str(tmp_path / 'newer.onnx')
     shutil.copy(export.path, newer)
     quantisation._relabel(newer, replace(export.facts, steps=[dict(op='rotate')]))
@@ -386,12 +388,66 @@ def test_run_onnx_says_what_is_wrong_in_one_line(toy, root, data, tmp_path):
         ([export.path, str(tmp_path / 'nowhere.jpg')], 'No such file'),
         ([str(tmp_path / 'no.onnx'), picture(data)], 'no whole ONNX file'),
         ([export.path, picture(data), '--out', 'seen.txt'], 'pictures end in .jpg'),
+        (
+            [str(tmp_path / 'model.xml'), picture(data)],
+            'model.xml: this is no ONNX file; export_onnx.py writes one',
+        ),
+        (
+            [export.path, picture(data), '--label-maps', maps],
+            f'--label-maps goes with segmentation; {export.path} is for classification',
+        ),
+        (
+            [export.path, picture(data), '--score-thr', '30'],
+            '--score-thr 30: scores go from 0 to 1',
+        ),
+        ([export.path, folder, '--out', 'one.png'], '--out one.png: name a folder for'),
         ([newer, picture(data)], "step 'rotate', which this runtime does not know"),
     ]
     for args, message in cases:
         done = run_door(root, *args)
         assert done.returncode == 1 and message in done.stderr, done.stderr
         assert 'Traceback' not in done.stderr
+
+
+def test_an_export_that_compared_nothing_says_so(
+    toy, root, tmp_path, monkeypatch, capsys
+):
+    export = replace(
+        toy('retinanet').export,
+        comparisons=[Comparison((1, 64, 64), NO_OBJECTS, True)] * 2,
+    )
+    monkeypatch.setattr(exporting, 'export_onnx', lambda *_, **__: export)
+    door = str(root / 'tools/deployment/export_onnx.py')
+    config = str(root / 'configs/detection/retinanet_ghostnetv2-1.0_shapes.py')
+    monkeypatch.setattr(sys, 'argv', [door, config, 'no.pth', '--out', 'a.onnx'])
+    warning = 'warning: nothing was compared: this checkpoint finds no objects'
+    runpy.run_path(door)['main']()
+    assert warning in capsys.readouterr().out
+    export.comparisons[1] = Comparison((1, 64, 64), '9 of 9 objects are the same', True)
+    runpy.run_path(door)['main']()
+    assert warning not in capsys.readouterr().out
+
+
+def test_int8_without_its_data_is_refused_before_the_export(
+    root, tmp_path, monkeypatch
+):
+    door = str(root / 'tools/deployment/export_onnx.py')
+    config = str(root / 'configs/detection/retinanet_ghostnetv2-1.0_shapes.py')
+    arguments = [door, config, 'no.pth', '--out', str(tmp_path / 'a.onnx'), '--int8']
+    arguments += ['--cfg-options', 'train_dataloader.dataset.data_root=nowhere']
+    monkeypatch.setattr(sys, 'argv', arguments)
+    words = 'there is no folder nowhere .* link or move the data there, or pass'
+    with pytest.raises(UserError, match=f'train_dataloader.dataset.data_root: {words}'):
+        runpy.run_path(door)['main']()
+
+
+def test_results_of_a_folder_bear_the_names_of_their_pictures(root):
+    results_in = runpy.run_path(str(root / 'tools/deployment/run_onnx.py'))[
+        'results_in'
+    ]
+    pictures = [root / name for name in ('a.jpg', 'a.png', 'b.jpg', 'c/b.jpg')]
+    expected = [Path(f'out/{name}.png') for name in ('a.jpg', 'a.png', 'b', 'c/b')]
+    assert results_in('out', pictures, root) == expected
 
 
 def test_int8_by_no_pictures_is_refused_before_the_export(root, tmp_path, monkeypatch):
@@ -407,7 +463,7 @@ def test_run_onnx_draws_into_a_file_without_an_ending_or_a_folder(
     toy, root, data, tmp_path
 ):
     _, _, export = toy('classifier')
-    for out, written in ((tmp_path / 'seen', 'seen.png'), (tmp_path, '*.jpg.png')):
+    for out, written in ((tmp_path / 'seen', 'seen.png'), (tmp_path, '0*.png')):
         done = run_door(root, export.path, picture(data), '--out', str(out))
         assert done.returncode == 0, done.stderr
         assert len(list(tmp_path.glob(written))) == 1

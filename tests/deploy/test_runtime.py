@@ -1,6 +1,7 @@
 """What runs on a device, against what the toolboxes and OpenCV do."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import mmcv
@@ -315,3 +316,12 @@ def test_pictures_that_are_none_are_faults(tmp_path):
     ):
         with pytest.raises(FileFault, match=message):
             read_picture(tmp_path / name)
+
+
+def test_openvinos_names_are_those_of_the_file():
+    """A tensor may carry the name of a node beside it that OpenVINO left out."""
+    from mmghost.deploy.runtime.runner import _own_name
+
+    for names in ({'/Cast_2_output_0', 'original_size'}, {'original_size'}):
+        assert _own_name(SimpleNamespace(names=names)) == 'original_size'
+    assert _own_name(SimpleNamespace(names={'/odd'})) == '/odd'

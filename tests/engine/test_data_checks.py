@@ -105,9 +105,12 @@ def test_a_broken_annotation_file_is_told_by_what_is_wrong(tmp_path, text, words
     assert parsed == {}
 
 
-def test_an_annotation_file_that_is_no_text_is_told(tmp_path):
+@pytest.mark.parametrize(
+    'content', [b'\x89PNG\xff\xfe\x00', b'[1' + b'0' * 5000 + b']']
+)
+def test_an_annotation_file_that_python_cannot_read_is_told(tmp_path, content):
     path = tmp_path / 'a.json'
-    path.write_bytes(b'\x89PNG\xff\xfe\x00')
+    path.write_bytes(content)
     (problem,) = load_coco(str(path), 'here', {})
     assert 'no JSON text' in problem.what
 
@@ -154,6 +157,8 @@ def test_a_good_file_has_no_problems():
         ('annotations.1.bbox', None, '1 annotations without bbox: annotations[1]'),
         ('annotations.1.bbox', [1, 2, 3], '1 annotations whose bbox is not four numbers'),
         ('annotations.1.bbox', [1, 2, float('nan'), 3], 'not four numbers: id 2'),
+        ('annotations.1.bbox', [1, 2, 10**400, 3], 'not four numbers: id 2'),
+        ('annotations.1.area', 10**400, 'area is no number: id 2'),
         ('annotations.1.area', None, '1 annotations without area'),
         ('annotations.1.id', 1, '1 annotations with an id that another has: id 1'),
         ('annotations.1.image_id', 9, 'of a picture that is not listed: id 2 (image_id 9)'),

@@ -38,9 +38,10 @@ def test_the_published_counts_are_known(given, title, count):
 def test_a_part_is_told_and_stops_nothing():
     (problem,) = check_count(dataset('CocoDataset', **COCO), 'here', ['x'] * 50)
     assert not problem.fatal
-    assert 'names 50 pictures; COCO 2017, instances_train2017.json, has 118287' in str(
-        problem
+    words = (
+        'names 50 pictures of COCO 2017 (instances_train2017.json), which has 118287'
     )
+    assert words in str(problem)
 
 
 def test_label_maps_are_not_counted_as_pictures():

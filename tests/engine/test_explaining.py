@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from mmghost.engine.explaining import explain
+from mmghost.engine.explaining import explain, near_config
 
 
 def explained(model: dict, scope: str = 'mmdet') -> str:
@@ -82,6 +82,24 @@ def retinanet(**changes) -> dict:
 )
 def test_a_typo_is_named_with_its_place_and_what_was_meant(changes, words):
     assert words in explained(retinanet(**changes))
+
+
+def test_arguments_of_another_backbone_and_other_words_for_the_width_are_understood():
+    backbone = dict(type='GhostNetV2', depth=50, out_indices=(2, 3, 4))
+    assert '_delete_=True' in explained(retinanet(backbone=backbone))
+    backbone = dict(type='GhostNetV2', width=1.3, out_indices=(2, 3, 4))
+    assert explained(retinanet(backbone=backbone)).endswith('mean widen_factor?')
+
+
+def test_a_process_that_waits_for_one_that_has_ended_points_to_it():
+    error = RuntimeError('[pair.cc:534] gloo: Connection closed by peer [127.0.0.1]:1')
+    assert explain(error).startswith('another process of this training has ended')
+
+
+def test_configs_of_close_names_are_suggested_and_no_others(root):
+    close = str(root / 'configs' / 'retinanet_ghostnetv2_coco.py')
+    assert close in near_config(close.replace('v2', '_v2'))
+    assert near_config(str(root / 'configs' / 'mine.py')) == ''
 
 
 def test_without_a_network_the_ways_to_go_on_are_said():

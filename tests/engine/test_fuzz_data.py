@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import pytest
 from hypothesis import event
 from hypothesis import strategies as st
 from mmengine.config import Config
-from mmengine.registry import DATASETS, METRICS, init_default_scope
+from mmengine.registry import METRICS
 
 from mmghost.engine.preflight import preflight
 from mmghost.errors import UserError
 from tests.fuzzing import depths, fuzz
 
-from .toys import forget_runners, write_config
+from .toys import forget_runners, read_all, write_config
 
 TRAIN = 'coco/annotations/instances_train2017.json'
 VAL = 'coco/annotations/instances_val2017.json'
@@ -26,7 +27,7 @@ ADE = 'ade/ADEChallengeData2016'
 # What JSON can hold in the place of something else.
 JSON_JUNK = st.sampled_from(
     [
-        None, True, False, 0, -1, 1, 3, 10**6, 10**30, 0.5, -7.5, math.nan, math.inf, '',
+        None, True, False, 0, -1, 1, 3, 10**6, 10**30, 10**400, 0.5, -7.5, math.nan, math.inf, '',
         '1', 'circle', 'a.jpg', '../x', [], {}, [1], [[]], [1, 2, 3, 4], [[1, 2, 3]],
         [1, 2, None, 4], [-5, -5, 1, 1], {'id': 1}, {'counts': [1], 'size': [2, 2]},
         [[0, 0, 9, 0, 9, 9]],
@@ -112,16 +113,6 @@ def refused(cfg: Config, loader: str, decode: bool = False) -> bool:
     return stopped
 
 
-def read_all(cfg: Config, loader: str) -> Any:
-    """Read every sample of a loader's data set, as a training does."""
-    init_default_scope(cfg.default_scope)
-    dataset = DATASETS.build(cfg[f'{loader}_dataloader'].dataset)
-    assert len(dataset)
-    for i in range(len(dataset)):
-        assert dataset[i] is not None
-    return dataset
-
-
 def evaluate(cfg: Config, dataset: Any) -> None:
     """Give the evaluator a detection for each picture of a data set."""
     metric = METRICS.build(cfg.val_evaluator)
@@ -195,23 +186,33 @@ LINES = st.lists(
 )  # fmt: skip
 
 
-@depths(60, 2000)
-def test_a_list_of_labels_is_refused_or_read_to_the_end(tmp_path, few, examples):
-    path = few / 'imagenet' / 'meta' / 'fuzz.txt'
-    path.touch()
-    more = "train_dataset['ann_file'] = 'meta/fuzz.txt'\n"
-    more += "train_dataset['metainfo'] = dict(classes=[str(i) for i in range(8)])"
-    cfg = Config.fromfile(write_config(tmp_path, 'classification', few, more))
+def spoil_a_list(
+    path: Path,
+    cfg: Config,
+    lines: st.SearchStrategy,
+    examples: int,
+    edit: Callable[[str], str] = str,
+) -> None:
+    """Train on lists of any lines, line ends and encodings."""
 
-    def holds(lines, ending, encoding):
-        text = ''.join(line + ending for line in lines)
+    def holds(drawn, ending, encoding):
+        text = ''.join(edit(line) + ending for line in drawn)
         path.write_bytes(text.encode(encoding, 'replace'))
         if not refused(cfg, 'train'):
             read_all(cfg, 'train')
         forget_runners()
 
+    path.touch()
     encodings = st.sampled_from(['utf-8', 'utf-8', 'latin-1', 'utf-16'])
-    fuzz(examples, holds, LINES, st.sampled_from(['\n', '\r\n']), encodings)
+    fuzz(examples, holds, lines, st.sampled_from(['\n', '\r\n']), encodings)
+
+
+@depths(60, 2000)
+def test_a_list_of_labels_is_refused_or_read_to_the_end(tmp_path, few, examples):
+    more = "train_dataset['ann_file'] = 'meta/fuzz.txt'\n"
+    more += "train_dataset['metainfo'] = dict(classes=[str(i) for i in range(8)])"
+    cfg = Config.fromfile(write_config(tmp_path, 'classification', few, more))
+    spoil_a_list(few / 'imagenet' / 'meta' / 'fuzz.txt', cfg, LINES, examples)
 
 
 STEMS = st.lists(
@@ -227,21 +228,16 @@ STEMS = st.lists(
 def test_a_list_of_pictures_to_segment_is_refused_or_read_to_the_end(
     tmp_path, few, examples
 ):
-    path = few / ADE / 'fuzz.txt'
-    path.touch()
     first = sorted((few / ADE / 'images' / 'training').iterdir())[0].stem
     more = "train_dataset['ann_file'] = 'fuzz.txt'"
     cfg = Config.fromfile(write_config(tmp_path, 'segmentation', few, more))
-
-    def holds(lines, ending, encoding):
-        text = ''.join(line.replace('FIRST', first) + ending for line in lines)
-        path.write_bytes(text.encode(encoding, 'replace'))
-        if not refused(cfg, 'train'):
-            read_all(cfg, 'train')
-        forget_runners()
-
-    encodings = st.sampled_from(['utf-8', 'utf-8', 'latin-1', 'utf-16'])
-    fuzz(examples, holds, STEMS, st.sampled_from(['\n', '\r\n']), encodings)
+    spoil_a_list(
+        few / ADE / 'fuzz.txt',
+        cfg,
+        STEMS,
+        examples,
+        lambda line: line.replace('FIRST', first),
+    )
 
 
 @depths(15, 500)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
-from mmghost.engine.head_checks import check_heads
+from mmghost.engine.head_checks import check_channels, check_heads
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 DEEPLAB = CONFIGS / 'deeplabv3_ghostnetv2_ade20k.py'
@@ -86,3 +87,73 @@ def test_the_configs_fit_their_output_strides(path):
 
 def test_backbones_whose_strides_are_not_known_are_let_alone():
     assert found({'model.backbone.type': 'mmseg.MobileNetV2'}) == []
+
+
+GHOST = dict(type='mmghost.GhostNetV2', out_indices=(2, 3, 4))
+MOBILE = dict(type='AttentionMobileNetV2', widen_factor=0.5, out_indices=(6,))
+FPN = dict(type='FPN', in_channels=[24, 112, 160])
+YOLO = dict(type='YOLOV3Neck', in_channels=[160, 40, 112])
+GAP = dict(type='GlobalAveragePooling')
+
+
+@pytest.mark.parametrize(
+    ('model', 'where', 'there_are'),
+    [
+        (dict(backbone=GHOST, neck=FPN), 'neck', '[40, 112, 160]'),
+        (dict(backbone=GHOST, neck=[FPN, {}]), 'neck[0]', '[40, 112, 160]'),
+        (dict(backbone=GHOST, neck=YOLO), 'neck', '[160, 112, 40]'),
+        (
+            dict(backbone=GHOST, decode_head=dict(in_channels=320, in_index=-1)),
+            'decode_head',
+            '160',
+        ),
+        (
+            dict(
+                backbone=GHOST,
+                decode_head=dict(in_channels=160),
+                auxiliary_head=[dict(in_channels=96, in_index=1)],
+            ),
+            'auxiliary_head[0]',
+            '112',
+        ),
+        (
+            dict(
+                backbone=GHOST, decode_head=dict(in_channels=[40, 160], in_index=[0, 1])
+            ),
+            'decode_head',
+            '[40, 112]',
+        ),
+        (dict(backbone=MOBILE, neck=GAP, head=dict(in_channels=320)), 'head', '160'),
+    ],
+)
+def test_channels_that_the_backbone_does_not_give_are_told(model, where, there_are):
+    (problem,) = check_channels(Config(dict(model=model)))
+    assert problem.where == f'model.{where}.in_channels'
+    assert problem.what.endswith(f'the backbone gives {there_are}')
+    assert problem.remedy.endswith(f'"{there_are}"'.replace(', ', ','))
+
+
+def test_other_backbones_and_what_fits_are_let_alone():
+    for model in (
+        dict(backbone=dict(type='ResNet', depth=18), neck=FPN),
+        dict(backbone=GHOST, neck=FPN | dict(in_channels=(40, 112, 160))),
+        dict(backbone=GHOST | dict(widen_factor=-1), neck=FPN),
+        dict(backbone=GHOST, neck=GAP, head=dict(in_channels=160)),
+    ):
+        assert check_channels(Config(dict(model=model))) == []
+
+
+def test_checking_channels_draws_none_of_the_trainings_random_numbers():
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    check_channels(Config(dict(model=dict(backbone=GHOST, neck=FPN))))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_every_config_here_fits(root):
+    paths = [p for p in (root / 'configs').rglob('*.py') if '_base_' not in p.parts]
+    assert len(paths) > 50
+    for path in paths:
+        cfg = Config.fromfile(path)
+        if 'model' in cfg:
+            assert check_channels(cfg) == [], path

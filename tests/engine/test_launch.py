@@ -18,9 +18,10 @@ from mmghost.engine.launch import (
     run_test,
     run_train,
 )
+from mmghost.engine.predict import shown_in
 from mmghost.errors import UserError
 
-from .toys import ROOT, write_config
+from .toys import ROOT, forget_runners, write_config
 
 METRIC = {
     'detection': 'coco/bbox_mAP',
@@ -52,6 +53,7 @@ def trained(tmp_path_factory, shapes) -> dict[str, tuple[str, Path]]:
         folder = tmp_path_factory.mktemp(task)
         path = write_config(folder, task, shapes)
         train(path)
+        forget_runners()  # so that a test passes alone, too
         found[task] = path, folder / 'work'
     return found
 
@@ -439,15 +441,19 @@ def test_showing_is_refused_only_where_there_can_be_no_window(
 
 
 @pytest.mark.parametrize('task', TASKS)
-def test_pictures_of_the_predictions_are_kept(trained, tmp_path, task):
+def test_pictures_of_the_predictions_are_kept_where_it_is_said(
+    trained, tmp_path, task, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     path, work = trained[task]
     cfg = load_config(path, work_dir=str(tmp_path / 'work'))
-    show_dir = str(tmp_path / 'seen')
-    prepare_test(cfg, str(work / 'iter_4.pth'), show_dir=show_dir, interval=1)
+    prepare_test(cfg, str(work / 'iter_4.pth'), show_dir='seen', interval=1)
+    assert shown_in(cfg, 'seen') is None
     run_test(cfg)
     found = [p for p in tmp_path.rglob('*') if p.suffix in ('.png', '.jpg')]
     # mmpretrain names them by the file alone, and ours are 000001.jpg of every class.
     assert len(found) == (1 if task == 'classification' else 8)
+    assert {path.parent for path in found} == {Path(shown_in(cfg, 'seen')).absolute()}
 
 
 @pytest.mark.parametrize('task', TASKS)

@@ -1,5 +1,6 @@
 """Pictures of predictions for the three tasks."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,10 @@ def test_the_prediction_is_drawn_on_the_picture(tmp_path, shapes, task):
     checkpoint = save_random(cfg, SCOPES[task], tmp_path / 'a.pth')
     picture = str(shapes / 'coco/train2017/000000000001.jpg')
     out = tmp_path / 'sub' / 'seen.png'
-    words = Predictor(cfg, checkpoint, 'cpu').draw(picture, str(out), score_thr=0.0)
+    predictor = Predictor(cfg, checkpoint, 'cpu')
+    with warnings.catch_warnings(record=True) as told:
+        words = predictor.draw(picture, str(out), score_thr=0.0)
+    assert not [entry for entry in told if 'out of bounds' in str(entry.message)]
     drawn = np.asarray(Image.open(out).convert('RGB')).astype(int)
     original = np.asarray(Image.open(picture).convert('RGB')).astype(int)
     assert drawn.shape == original.shape
@@ -111,6 +115,8 @@ def test_one_picture_goes_into_a_file_or_into_a_folder_that_is_there(tmp_path):
     assert output_paths('x/a.jpg', ['x/a.jpg'], 'out.png') == ['out.png']
     assert output_paths('x/a.jpg', ['x/a.jpg'], 'out') == ['out.png']
     assert output_paths('x/a.jpg', ['x/a.jpg'], str(tmp_path)) == [f'{tmp_path}/a.png']
+    with pytest.raises(UserError, match=r'--out one\.png: name a folder for those of'):
+        output_paths(str(tmp_path), ['a.jpg', 'b.jpg'], 'one.png')
     with pytest.raises(UserError, match='pictures end in'):
         output_paths('x/a.jpg', ['x/a.jpg'], 'out.txt')
 

@@ -1,6 +1,7 @@
 """The checks of a config itself, and the hook that runs all of them."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmghost.engine.data_checks import Problem
+from mmghost.engine.launch import load_config
 from mmghost.engine.preflight import (
     check_keys,
     check_num_classes,
@@ -82,10 +84,20 @@ def test_a_weight_file_that_is_there_and_a_url_are_let_alone(tmp_path):
 
 
 def test_layers_frozen_at_random_are_told_but_stop_nothing():
-    (problem,) = check_weights(model(init_cfg=None, frozen_stages=2))
-    assert not problem.fatal
-    assert 'stays random' in problem.what
-    assert check_weights(model(init_cfg=None)) == []
+    for given in ({'init_cfg': None}, {}):  # ours start from random by default
+        (problem,) = check_weights(model(**given, frozen_stages=2))
+        assert not problem.fatal
+        assert 'stays random' in problem.what
+        assert check_weights(model(**given)) == []
+
+
+@pytest.mark.parametrize('base', ['retinanet/retinanet_r50_fpn_1x_coco.py'])
+def test_configs_over_a_toolboxs_own_have_settings_that_it_knows(base, tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'mmdet::{base}'\n")
+    cfg = load_config(str(path))
+    assert '_scope_' in cfg.default_hooks.checkpoint
+    assert check_keys(cfg) == []
 
 
 def test_problems_that_can_be_lived_with_stop_nothing():
@@ -172,3 +184,23 @@ def test_a_head_of_other_classes_starts_from_random_and_that_is_logged(
     assert '2 have another shape (head.fc.weight is (16, 40)' in logged
     with pytest.raises(UserError, match=r'head\.fc\.weight'):
         run_with_toolbox(path, load_from=str(tmp_path / 'coarse.pth'), resume=True)
+
+
+def test_a_wrong_setting_of_the_loop_is_told_with_what_was_meant(tmp_path, shapes):
+    cfg = Config.fromfile(write_config(tmp_path, 'detection', shapes))
+    cfg.train_cfg = dict(by_epoch=True, max_epoch=1)
+    (problem,) = check_keys(cfg)
+    assert str(problem) == (
+        'train_cfg.max_epoch: EpochBasedTrainLoop has no such setting; did you mean '
+        'max_epochs?'
+    )
+
+
+def test_a_base_of_a_toolbox_under_another_name_is_told_where_it_lies(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmseg::deeplabv3/no_such.py'\n")
+    with pytest.raises(UserError) as caught:
+        load_config(str(path))
+    if 'is not installed' in str(caught.value):  # as under the forks
+        folder = re.search(r'write (\S+)/NAME\.py', str(caught.value))[1]
+        assert (Path(folder) / 'deeplabv3').is_dir()

@@ -302,7 +302,11 @@ def test_loading_processes_leave_ctrl_c_to_the_training(tmp_path, shapes):
     assert process.returncode == 130, errors[-2000:]
     assert errors.count('the state will be saved') == 1
     assert 'Traceback' not in errors
-    assert list(work.glob('interrupted_iter_*.pth'))
+    (saved,) = work.glob('interrupted_iter_*.pth')
+    assert errors.splitlines()[-1] == (
+        f'interrupted; --resume {saved} goes on from here, --resume alone from the end '
+        'of the last epoch'
+    )
 
 
 def test_told_to_end_in_an_evaluation_it_saves_the_trainings_own_weights(

@@ -1,9 +1,11 @@
 """Networks, data and schedules of the three toolboxes that run in seconds."""
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, init_default_scope
 from mmengine.utils import ManagerMixin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,6 +171,16 @@ def write_config(folder: Path, task: str, data: Path, more: str = '') -> str:
     )
     Config.fromfile(path)  # a fault in a toy shows here
     return str(path)
+
+
+def read_all(cfg: Config, loader: str) -> Any:
+    """Read every sample of a loader's data set, as a training does."""
+    init_default_scope(cfg.default_scope)
+    dataset = DATASETS.build(cfg[f'{loader}_dataloader'].dataset)
+    assert len(dataset)
+    for i in range(len(dataset)):
+        assert dataset[i] is not None
+    return dataset
 
 
 def forget_runners() -> None:

@@ -253,3 +253,15 @@ def test_pickles_and_counts_classes():
     assert torch.equal(again(x), model(x))
     with pytest.raises(ValueError, match='num_classes'):
         GhostNetClassifier(num_classes=0)
+
+
+@pytest.mark.parametrize(
+    ('argument', 'name', 'meant'),
+    [('norm_cfg', 'BNN', 'BN'), ('act_cfg', 'Relu', 'ReLU'), ('conv_cfg', 'Conv2D', 'Conv2d')],
+)  # fmt: skip
+def test_a_layer_that_is_not_there_is_told_with_what_was_meant(argument, name, meant):
+    words = (
+        f'{argument}=.* builds no layer: none is called {name!r}; did you mean {meant}'
+    )
+    with pytest.raises(ValueError, match=words):
+        GhostNetV2(0.25, **{argument: dict(type=name)})

@@ -83,8 +83,13 @@ def test_help_shows_examples_and_the_flags(name):
             ['gone.jpg', 'configs/retinanet_ghostnetv2_coco.py', 'x', '--out', 'y.png'],
             'gone.jpg: there is no such picture or folder',
         ),
+        (
+            'image_demo.py',
+            ['x.jpg', 'x.py', 'x', '--out', 'y.png', '--score-thr', '30'],
+            '--score-thr 30: scores go from 0 to 1',
+        ),
     ],
-    ids=['config', 'data', 'checkpoint', 'picture'],
+    ids=['config', 'data', 'checkpoint', 'picture', 'threshold'],
 )
 def test_an_error_is_one_message_without_a_traceback_and_status_1(
     name, arguments, words
@@ -96,7 +101,9 @@ def test_an_error_is_one_message_without_a_traceback_and_status_1(
     assert words in done.stderr[done.stderr.index('error: ') :]
 
 
-def test_train_resume_test_and_demo_one_after_the_other(tmp_path, shapes, monkeypatch):
+def test_train_resume_test_and_demo_one_after_the_other(
+    tmp_path, shapes, monkeypatch, capsys
+):
     config = write_config(tmp_path, 'classification', shapes)
     work = tmp_path / 'mine'
 
@@ -115,6 +122,11 @@ def test_train_resume_test_and_demo_one_after_the_other(tmp_path, shapes, monkey
     checkpoint, out = str(work / 'iter_4.pth'), str(tmp_path / 'metrics.json')
     call('test.py', config, checkpoint, '--out', out, '--out-item', 'metrics')
     assert 'accuracy/top1' in json.loads(Path(out).read_text())
+    shown = tmp_path / 'shown'
+    capsys.readouterr()
+    call('test.py', config, checkpoint, '--show-dir', str(shown))
+    assert capsys.readouterr().out.endswith(f'The pictures are in {shown}\n')
+    assert list(shown.glob('*.png'))
 
     pictures, seen = str(shapes / 'imagenet' / 'val' / 'ring'), tmp_path / 'seen'
     call(

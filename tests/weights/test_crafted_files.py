@@ -1,6 +1,7 @@
 """No checkpoint runs code when it is read, however it was put together."""
 
 import io
+import os
 import pickle
 import random
 from collections import Counter, OrderedDict
@@ -177,6 +178,16 @@ def test_all_of_a_training_is_read_as_it_was_saved(zipped, tmp_path):
     assert found['random']['python'] == content['random']['python']
     again = io.BytesIO()
     torch.save(found, again)  # as when the resumed training saves
+
+
+def test_forcing_weights_only_everywhere_is_no_hindrance(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+    path = tmp_path / 'epoch_1.pth'
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(dict(state_dict=dict(a=torch.ones(2)), message_hub=history), path)
+    read = CheckpointLoader.load_checkpoint(str(path), 'cpu')
+    assert read['message_hub'].mean() == 1.5
+    assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '1'
 
 
 @pytest.mark.parametrize('protocol', [3, 4, 5])

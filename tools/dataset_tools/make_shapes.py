@@ -1,7 +1,6 @@
 """Make the Shapes data set in the layouts of COCO, ADE20K and ImageNet."""
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 
@@ -65,7 +64,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     group.add_argument(
         '--like-originals',
         action='store_true',
-        help="as many classes as COCO, ADE20K and ImageNet have, with COCO's names",
+        help="as many classes as COCO, ADE20K and ImageNet have, with COCO's names; "
+        'imagenet then has at least 1000 pictures in either split, one for each class',
     )
     parser.add_argument(
         '--objects',
@@ -134,13 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from error
-    except KeyboardInterrupt:
-        print('interrupted; the next call makes the data set anew', file=sys.stderr)
-        sys.exit(130)
     seconds = time.perf_counter() - start
     print(f'made in {seconds:.1f} s' if shapes.made else 'already there')
     report(shapes)
 
 
 if __name__ == '__main__':
-    run_door(main)
+    run_door(main, 'interrupted; the next call makes the data set anew')

@@ -14,7 +14,9 @@ import argparse
 import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.deploy.data import check_places
 from mmghost.deploy.export import OPSET, export_onnx
+from mmghost.deploy.parity import compared_nothing
 from mmghost.deploy.quantisation import check_count, quantise
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
@@ -80,6 +82,8 @@ def main() -> None:
     if args.int8 is not None:
         check_count(args.int8)
     cfg = load_config(args.config, args.cfg_options)
+    if args.int8 is not None:
+        check_places(cfg, 'train_dataloader')
     export = export_onnx(
         cfg,
         args.checkpoint,
@@ -96,6 +100,11 @@ def main() -> None:
     for found in export.comparisons:
         n, height, width = found.size
         print(f'checked against PyTorch at {n} x {height}x{width} px: {found.words}')
+    if compared_nothing(export.comparisons):
+        print(
+            'warning: nothing was compared: this checkpoint finds no objects in the '
+            'pictures of noise; check with --raw, or with a trained one'
+        )
     size = os.path.getsize(export.path) / 2**20
     print(f'{export.facts.task} -> {export.path} ({size:.1f} MiB, opset {args.opset})')
     if args.int8 is not None:

@@ -91,23 +91,42 @@ def pictures_of(path: Path) -> list[Path]:
     return found
 
 
-def beside(picture: Path, source: Path, folder: str) -> Path:
-    """Where the result of a picture goes below a folder, which is made if need be."""
-    name = picture.relative_to(source) if source.is_dir() else Path(picture.name)
-    target = Path(folder) / name.with_name(name.name + '.png')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
+def results_in(folder: str, pictures: list[Path], source: Path) -> list[Path]:
+    """Where the results of pictures go below a folder: to their names, as .png."""
+    start = source if source.is_dir() else source.parent
+    names = [picture.relative_to(start) for picture in pictures]
+    # Two pictures may differ in their suffix only.
+    stems = [name.with_suffix('') for name in names]
+    return [
+        Path(folder)
+        / (name.with_suffix('.png') if stems.count(stem) == 1 else f'{name}.png')
+        for name, stem in zip(names, stems)
+    ]
 
 
-def drawn_at(picture: Path, source: Path, out: str) -> Path:
-    """Where the drawing of a picture goes: a file, or a folder that is there."""
-    if source.is_dir() or Path(out).is_dir() or out.endswith('/'):
-        return beside(picture, source, out)
-    target = Path(out) if Path(out).suffix else Path(f'{out}.png')
-    if target.suffix.lower() not in SUFFIXES:
+def drawings_at(out: str, pictures: list[Path], source: Path) -> list[Path]:
+    """Where the drawings of pictures go: into one file, or a folder."""
+    is_picture = Path(out).suffix.lower() in SUFFIXES
+    if Path(out).is_dir() or out.endswith('/'):
+        return results_in(out, pictures, source)
+    if source.is_dir():
+        if is_picture or Path(out).is_file():
+            sys.exit(f'error: --out {out}: name a folder for those of {source}')
+        return results_in(out, pictures, source)
+    if Path(out).suffix and not is_picture:
         sys.exit(f'error: --out {out}: pictures end in {", ".join(SUFFIXES)}')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
+    return [Path(out if is_picture else f'{out}.png')]
+
+
+def check_arguments(args: argparse.Namespace, task: str) -> None:
+    """Refuse what the file has no use for, or what cannot be meant."""
+    if args.label_maps and task != 'segmentation':
+        sys.exit(
+            f'error: --label-maps goes with segmentation; {args.file} is for {task}: '
+            '--out draws what it finds, --json keeps it'
+        )
+    if not 0 <= args.score_thr <= 1:
+        sys.exit(f'error: --score-thr {args.score_thr:g}: scores go from 0 to 1')
 
 
 def run(args: argparse.Namespace, runtime: ModuleType) -> None:
@@ -122,8 +141,12 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     from PIL import Image
 
     runner = runtime.Runner(args.file, args.backend, args.threads)
+    check_arguments(args, runner.facts.task)
     classes, source, found = runner.facts.classes, Path(args.image), {}
-    for path in pictures_of(source):
+    pictures = pictures_of(source)
+    maps = results_in(args.label_maps or '', pictures, source)
+    drawings = drawings_at(args.out or '', pictures, source) if args.out else maps
+    for path, label_map, drawing in zip(pictures, maps, drawings):
         picture = read_picture(path, runner.facts.orientation)
         start = time.perf_counter()
         result = runner.predict(picture)
@@ -133,13 +156,13 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
         )
         if args.json:
             found[str(path)] = result.as_dict(classes)
-        if args.label_maps and isinstance(result, runtime.LabelMap):
-            target = beside(path, source, args.label_maps)
-            Image.fromarray(grey(result, classes)).save(target)
+        if args.label_maps:
+            label_map.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(grey(result, classes)).save(label_map)
         if args.out:
-            target = drawn_at(path, source, args.out)
-            draw(picture, result, runner.facts, args.score_thr).save(target)
-            words += f' -> {target}'
+            drawing.parent.mkdir(parents=True, exist_ok=True)
+            draw(picture, result, runner.facts, args.score_thr).save(drawing)
+            words += f' -> {drawing}'
         print(words)
     if args.json:
         Path(args.json).write_text(json.dumps(found, ensure_ascii=False))

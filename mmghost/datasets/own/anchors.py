@@ -8,7 +8,7 @@ import numpy as np
 _GOOD = 0.5  # IoU from which a box is well matched
 _WORTH = 0.05  # what other anchors must gain to be written down
 # Positions of its map that an object's side covers from where more are no gain. On coarser
-# maps it is found worse: docs/results.md has four scales for nuclei of 11 px.
+# maps it is found worse: docs/results.md compares four for nuclei of 11 px.
 _CELLS = 3
 _SCALES = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)
 

@@ -19,6 +19,8 @@ _MAP_FOLDERS = {
     'img_dir': ('ann_dir',),
     'imgs': ('masks',),
 }
+# How the person names the folder of the pictures.
+IMAGES_FLAGS = {'train': '--images', 'val': '--val-images (by default --images)'}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def find_labels(
         UserError: If nothing is there, or it is of none of the forms.
     """
     if images is not None and not os.path.isdir(images):
-        raise UserError(f'pictures: there is no folder {images}{near_file(images)}')
+        flag = IMAGES_FLAGS.get(split, '--images')
+        raise UserError(f'{flag}: there is no folder {images}{near_file(images)}')
     if not os.path.exists(path):
         raise UserError(f'--{split or "train"} {path}: there is no such file or folder'
                         f'{near_file(path)}')  # fmt: skip
@@ -142,9 +145,7 @@ def _of_list(path: str, images: str | None, classes: Sequence[str]) -> Labels:
             line if os.path.isabs(line) or os.path.exists(line) else str(folder / line)
             for line in lines
         ]
-        return _yolo(
-            path, os.path.commonpath(map(os.path.dirname, found)), found, classes
-        )
+        return _yolo(path, _common_folder(found), found, classes)
     root = (
         Path(path).resolve().parents[2]
         if len(Path(path).resolve().parents) > 2
@@ -158,6 +159,14 @@ def _of_list(path: str, images: str | None, classes: Sequence[str]) -> Labels:
     stems = [line.split()[0] for line in lines]
     images = images or _existing(root / 'JPEGImages', root / 'images')
     return _voc(path, images, stems, str(root / 'Annotations'))
+
+
+def _common_folder(pictures: Sequence[str]) -> str:
+    """The deepest folder that all of some pictures are below."""
+    folders = [os.path.dirname(picture) for picture in pictures]
+    if len({os.path.isabs(folder) for folder in folders}) > 1:
+        folders = [os.path.abspath(folder) for folder in folders]
+    return os.path.commonpath(folders) or '.'
 
 
 def _of_data_yaml(path: str, images: str | None, split: str) -> Labels:
@@ -295,6 +304,29 @@ def coco_pictures(ann_file: str, names: Sequence[str], images: str | None) -> st
             f'{", ".join(dict.fromkeys(folders))}: name their folder with --images'
         )
     return folders[there.index(max(there))]
+
+
+def check_images(
+    pictures: Sequence[str], images: str | None, source: str, split: str
+) -> None:
+    """Check that the folder that the person named has any of the pictures.
+
+    Args:
+        pictures: Their paths.
+        images: The folder; None for one that was found, not named.
+        source: The annotations, for the message.
+        split: ``'train'`` or ``'val'``.
+
+    Raises:
+        UserError: If it has none.
+    """
+    if images is None or not pictures or any(map(os.path.isfile, pictures)):
+        return
+    raise UserError(
+        f'none of the {len(pictures)} pictures of {source}, such as '
+        f'{os.path.relpath(pictures[0], images)}, is in {images}: is '
+        f'{IMAGES_FLAGS[split]} the right folder?'
+    )
 
 
 def find_maps(folder: str, maps: str | None, split: str) -> tuple[str, str, str, str]:

@@ -19,11 +19,12 @@ from ...engine.data_checks import (
 )
 from ...engine.pictures import list_pictures, picture_size
 from ...engine.preflight import preflight, raise_if_fatal
-from ...errors import UserError, examples
+from ...errors import UserError, examples, near
 from . import anchors as anchor_shapes
 from .conversion import to_coco
 from .forms import (
     SUFFIXES,
+    check_images,
     classes_near,
     coco_pictures,
     find_class_folders,
@@ -235,8 +236,11 @@ def _split(
         _raise(check_coco(content, name, (), masks, test=split == 'val'), note)
         names = [str(image['file_name']) for image in content['images']]
         folder = coco_pictures(name, names, images)
+        paths = [os.path.join(folder, picture) for picture in names]
+        check_images(paths, images, name, split)
         _raise(wrong_sizes(content, folder, name), note)
         return Split(name, folder, content)
+    check_images([picture for picture, _ in labels.files], images, path, split)
     content, problems = to_coco(labels, classes if labels.form == 'voc' else (), masks)
     _raise(problems, note)
     _raise(check_coco(content, labels.source, (), masks, split == 'val'), note)
@@ -262,6 +266,14 @@ def _detection(
     note: Callable[[str], None],
 ) -> str:
     train, val = splits
+    for name in classes:
+        for part in splits:
+            known = _names(part.content)
+            if name not in known:
+                raise UserError(
+                    f'--classes: {name} is no category of {part.ann_file}'
+                    f'{near(name, known, 1)}; it has {examples(known, 10)}'
+                )
     if not classes:
         named = [str(category['name']) for category in train.content['categories']]
         present = {entry['category_id'] for entry in train.content['annotations']}

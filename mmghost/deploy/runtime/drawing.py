@@ -60,7 +60,8 @@ def draw_objects(picture: np.ndarray, found: Detections, facts: Facts) -> Image.
         write(
             canvas,
             (left, top),
-            f'{name_of(facts.classes, int(label))} {score:.2f}',
+            # In per cent, as in the pictures of tools/image_demo.py.
+            f'{name_of(facts.classes, int(label))}: {100 * score:.1f}',
             colour,
         )
     return image

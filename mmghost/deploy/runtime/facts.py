@@ -102,7 +102,11 @@ class Facts:
         try:
             return cls.from_properties(read_properties(path))
         except FileFault as fault:
-            raise FileFault(f'{path}: {fault}') from None
+            words = str(fault)
+            named_so = os.fspath(path).lower().endswith('.onnx')
+            if os.path.isfile(path) and not named_so:
+                words = 'this is no ONNX file; export_onnx.py writes one'
+            raise FileFault(f'{path}: {words}') from None
 
 
 def read_properties(path: str | os.PathLike) -> dict[str, str]:

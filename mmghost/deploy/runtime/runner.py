@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -175,13 +176,24 @@ def open_in_openvino(
     if threads:
         settings['INFERENCE_NUM_THREADS'] = threads
     model = openvino.Core().compile_model(path, 'CPU', settings)
-    names = [output.any_name for output in model.outputs]
+    names = [_own_name(output) for output in model.outputs]
 
     def run(feed: Feed) -> Feed:
         found = model(feed)
         return {name: found[name] for name in names}
 
-    return [entry.any_name for entry in model.inputs], run
+    return [_own_name(entry) for entry in model.inputs], run
+
+
+def _own_name(port: Any) -> str:
+    """Tell the file's name of an input or output of OpenVINO's.
+
+    Where OpenVINO leaves a node out, such as a cast to the type that a tensor has
+    already, the tensor takes over the node's name beside its own: that of a node of
+    PyTorch's exporter begins with a slash.
+    """
+    names = sorted(port.names)
+    return next((name for name in names if not name.startswith('/')), names[0])
 
 
 OPENERS = {'onnxruntime': open_in_onnxruntime, 'openvino': open_in_openvino}

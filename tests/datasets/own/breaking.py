@@ -56,6 +56,18 @@ def edit(name: str, path: str, value: Any) -> Callable[[Path], None]:
     return change
 
 
+def cut_rle(name: str, index: int) -> Callable[[Path], None]:
+    """Cut the end off the mask of an object in a JSON."""
+
+    def change(root: Path) -> None:
+        content = json.loads((root / name).read_text())
+        mask = content['annotations'][index]['segmentation']
+        mask['counts'] = mask['counts'][:-3]
+        (root / name).write_text(json.dumps(content))
+
+    return change
+
+
 def text(name: str, content: str | bytes) -> Callable[[Path], None]:
     """Replace a file."""
 

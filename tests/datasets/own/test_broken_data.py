@@ -12,8 +12,21 @@ from mmghost.datasets.own import new_config
 from mmghost.datasets.own.making import Choices
 from mmghost.engine.preflight import preflight, raise_if_fatal
 from mmghost.errors import UserError
+from tests.engine.toys import forget_runners, read_all
 
-from .breaking import TRAIN, VAL, WAYS, cut, edit, remove, repaint, swap, text, write
+from .breaking import (
+    TRAIN,
+    VAL,
+    WAYS,
+    cut,
+    cut_rle,
+    edit,
+    remove,
+    repaint,
+    swap,
+    text,
+    write,
+)
 
 A_LABEL = 'yolo/labels/train/train_000000000001.txt'
 AN_XML = 'voc/Annotations/train_000000000001.xml'
@@ -56,6 +69,9 @@ BROKEN = {
     'val is not there': ('coco', remove(VAL), '--val coco/val.json: there is no such file', ''),
     'no masks': ('masks', edit(TRAIN, 'annotations.2.segmentation', None), 'without a segmentation, which masks need: id 3', 'label outlines'),
     'a polygon of two points': ('masks', edit(TRAIN, 'annotations.2.segmentation', [[1, 2, 3, 4]]), 'no polygons and no RLE: id 3', 'a polygon is'),
+    'a polygon to nowhere': ('masks', edit(TRAIN, 'annotations.2.segmentation', [[1, 2, 3, 4, 5, 1e30]]), 'no polygons and no RLE: id 3', 'a polygon is'),
+    'an RLE cut short': ('masks', cut_rle(TRAIN, 2), 'RLE does not fill their picture: id 3', 'counts add up'),
+    'an RLE of another size': ('masks', edit(TRAIN, 'annotations.2.segmentation.size', [96, 95]), 'RLE does not fill their picture: id 3', 'counts add up'),
     'a mask of words': ('masks', edit(TRAIN, 'annotations.2.segmentation', 'round'), 'no polygons and no RLE: id 3', 'a polygon is'),
     'XML cut short': ('voc', cut(AN_XML), f'{AN_XML} (', 'mend or remove these files'),
     'XML of something else': ('voc', text(AN_XML, '<svg></svg>'), '(begins with <svg>)', 'mend or remove these files'),
@@ -168,7 +184,21 @@ def shuffled(content: Any, chance: random.Random) -> None:
             node = inner
             continue
         what = chance.choice(
-            [None, -1, 0, 1e30, float('nan'), '', 'x', [], {}, [[]], True, 'remove']
+            [
+                None,
+                -1,
+                0,
+                1e30,
+                10**400,
+                float('nan'),
+                '',
+                'x',
+                [],
+                {},
+                [[]],
+                True,
+                'remove',
+            ]
         )
         if what == 'remove':
             del node[key]
@@ -192,12 +222,9 @@ def fuzz(own: Path, seed: int) -> None:
         assert not (own / 'mine.py').exists()
     else:
         # What passes must be readable by mmdet, too.
-        from mmdet.registry import DATASETS
-
-        cfg = Config.fromfile(path)
-        for loader in (cfg.train_dataloader, cfg.val_dataloader):
-            loader.dataset.setdefault('_scope_', 'mmdet')
-            assert len(DATASETS.build(loader.dataset)) >= 0
+        for loader in ('train', 'val'):
+            read_all(Config.fromfile(path), loader)
+        forget_runners()
         path.unlink()
 
 
@@ -218,7 +245,10 @@ def test_many_annotations_broken_at_random_end_in_words_or_train(own, seed):
         (dict(task='detect'), "task 'detect': it is one of"),
         (dict(out='mine'), 'a config is a Python file, mine.py'),
         (dict(classes=['ring', 'ring']), '--classes: ring stands there twice'),
-        (dict(classes=['rung']), 'did you mean ring'),
+        (
+            dict(classes=['circle', 'circel']),
+            '--classes: circel is no category of coco/train.json; did you mean circle?',
+        ),
         (
             dict(choices=Choices(model='yolo')),
             '--model yolo: for detection it is one of',
@@ -227,7 +257,27 @@ def test_many_annotations_broken_at_random_end_in_words_or_train(own, seed):
         (dict(choices=Choices(size=7)), '--size 7: it goes from 32'),
         (dict(choices=Choices(weights='coco/trane.json')), 'did you mean train.json'),
         (dict(train='coco'), 'coco holds train.json and val.json: name one of them'),
-        (dict(images=('coco/pictures', None)), 'there is no folder coco/pictures'),
+        (
+            dict(images=('coco/pictures', None)),
+            '--images: there is no folder coco/pictures',
+        ),
+        (
+            dict(images=('folders', 'folders')),
+            'none of the 16 pictures of coco/train.json, such as '
+            'train_000000000001.jpg, is in folders: is --images the right folder?',
+        ),
+        (
+            dict(images=('coco/images', 'folders')),
+            'is in folders: is --val-images (by default --images) the right folder?',
+        ),
+        (
+            dict(
+                train='voc/ImageSets/Main/train.txt',
+                val='voc/ImageSets/Main/val.txt',
+                images=('folders', 'folders'),
+            ),
+            'none of the 16 pictures of voc/ImageSets/Main/train.txt, such as',
+        ),
     ],
 )
 def test_a_wrong_argument_is_named_with_what_is_allowed(own, arguments, words):

@@ -85,6 +85,31 @@ def test_yolo_polygons_become_masks(own):
     assert entry['area'] == mask.area(entry['segmentation'])
 
 
+@pytest.mark.parametrize('others', ['', 'yolo/images/train/'])
+def test_a_list_may_name_pictures_from_here_and_from_the_root(own, others):
+    pytest.importorskip('supervision')
+    pictures = sorted((own / 'yolo/images/train').iterdir())
+    lines = [str(pictures[0]), *(others + picture.name for picture in pictures[1:])]
+    # Names without a folder are of the list's own.
+    place = own / ('train.txt' if others else 'yolo/images/train/train.txt')
+    place.write_text('\n'.join(lines))
+    names = [
+        'circle',
+        'crescent',
+        'cross',
+        'heart',
+        'ring',
+        'square',
+        'star',
+        'triangle',
+    ]
+    labels = find_labels(str(place), classes=names)
+    content, problems = to_coco(labels, progress=False)
+    assert problems == []
+    found = [Path(labels.pictures, image['file_name']) for image in content['images']]
+    assert [path.resolve() for path in found] == pictures
+
+
 @pytest.mark.parametrize(
     'place', ['coco/train.json', 'voc', 'yolo/images/train', 'yolo/data.yaml']
 )
