@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
 
 import mmghost
 from mmghost.datasets import make_shapes
@@ -170,3 +171,6 @@ def _weights(clone: Clone) -> None:
 @scene('docs/ablations.md')
 def _ablations(clone: Clone) -> None:
     detector(clone, 'demo_output/training/best_coco_bbox_mAP_epoch_4.pth')
+    # The page asks about positions of a photograph, and of Shapes' larger pictures.
+    picture = clone.folder / 'picture.jpg'
+    Image.open(picture).resize((640, 426)).save(picture)
