@@ -1,31 +1,17 @@
-# Nuclei with GhostNetV2 1.0 at output stride 16 under a light DeepLabV3, for trying out its
-# export (docs/deployment.md). Data and schedule are those of the four DeepLabV3+ configs.
-_base_ = [
-    '../_base_/models/deeplabv3_ghostnetv2.py',
-    '../_base_/datasets/nuclei_segmentation.py',
-    '../_base_/runtimes/segmentation.py',
-]
+# Nuclei with a light DeepLabV3, for trying out its export (docs/deployment.md). All else as
+# under GhostNetV2's DeepLabV3+.
+_base_ = './ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py'
 
 model = dict(
-    data_preprocessor=dict(size=(128, 128)),
-    backbone=dict(output_stride=16, init_cfg=None),
-    decode_head=dict(channels=64, dilations=(1, 2, 3), num_classes=2),
-    auxiliary_head=None)
-
-max_iters = 600
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=0.002, weight_decay=0.05),
-    clip_grad=dict(max_norm=10))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='PolyLR', eta_min=2e-5, power=0.9, begin=30, end=max_iters, by_epoch=False),
-]
-auto_scale_lr = dict(enable=False, base_batch_size=4)
-
-randomness = dict(seed=0)
-default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=max_iters, save_best=None))
+    decode_head=dict(
+        _delete_=True,
+        type='ASPPHead',
+        in_channels=160,
+        in_index=3,
+        channels=64,
+        dilations=(1, 2, 3),
+        dropout_ratio=0.1,
+        num_classes=2,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)))

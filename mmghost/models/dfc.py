@@ -93,7 +93,8 @@ class DFCAttention(nn.Sequential):
         gate_position: Gate ``'before'`` or ``'after'`` up-sampling.
         upsample: ``'nearest'``, ``'bilinear'`` or ``'bicubic'``.
         align_corners: As in :func:`torch.nn.functional.interpolate`; not for nearest.
-        conv_cfg: Convolutions; None is ``nn.Conv2d``.
+        conv_cfg: Convolutions, but for that of ``downsample='conv'``; None is
+            ``nn.Conv2d``.
         norm_cfg: Normalisations; None is batch normalisation.
 
     Raises:
@@ -192,7 +193,7 @@ class DFCAttention(nn.Sequential):
             x: Input map, (N, in_channels, H, W).
 
         Returns:
-            (N, out_channels, H // ratio, W // ratio).
+            (N, out_channels, H // ratio, W // ratio), each side at least 1.
         """
         x = self[1](self[0](self._down(x)))
         x = self[3](self[2](x))
