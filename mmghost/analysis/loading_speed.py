@@ -12,10 +12,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 
-from ..engine.data_checks import check_dataset, picture_problems
+from ..engine.checks.data import check_dataset, picture_problems
+from ..engine.checks.pictures import check_pictures
+from ..engine.checks.preflight import build_datasets, raise_if_fatal, reads_masks
 from ..engine.launch import in_plain_words, innermost, set_loader_defaults
-from ..engine.pictures import check_pictures
-from ..engine.preflight import build_datasets, raise_if_fatal, reads_masks
 from ..engine.toolbox import toolbox_of
 from ..errors import UserError
 

@@ -6,9 +6,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..engine.data_checks import check_root, missing_file
+from ..engine.checks.data import check_root, missing_file
+from ..engine.checks.preflight import build_datasets, raise_if_fatal
 from ..engine.launch import in_plain_words, innermost
-from ..engine.preflight import build_datasets, raise_if_fatal
 from ..engine.toolbox import toolbox_of
 
 

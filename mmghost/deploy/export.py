@@ -17,7 +17,7 @@ from ..models.dfc import DFCAttention
 from ..version import __version__
 from .graphs import Graph, graph_of
 from .parity import Comparison, compare
-from .preprocessing import facts_of
+from .pipeline_facts import facts_of
 from .runtime.facts import Facts, FileFault
 from .runtime.runner import Runner
 from .tracing import export_by_tracing

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import UserError
-from .operators import keep_best, roi_align
+from .onnx_operators import keep_best, roi_align
 
 RAW_NAMES = {
     1: ('pred_map',),

@@ -1,13 +1,15 @@
 """How networks are trained and evaluated: the doors' logic, and parts for the runner."""
 
 from .averaging import TimmEMA
-from .exact_resume_hook import ExactResumeHook
-from .finite_hook import FiniteHook
-from .interrupt_hook import InterruptHook
-from .memory_format_hook import ChannelsLastHook
+from .hooks import (
+    ChannelsLastHook,
+    ExactResumeHook,
+    FiniteHook,
+    InterruptHook,
+    PreflightHook,
+)
 from .optim_wrappers import AutoAmpOptimWrapper, MergedGroupsConstructor
 from .optimizers import RMSpropTF
-from .preflight_hook import PreflightHook
 from .schedules import NoisyStepLR, NoisyStepMomentum
 from .sync_bn import CPUSyncBN, CPUSyncDataParallel
 

@@ -27,10 +27,10 @@ from mmengine.runner import Runner
 
 from ..errors import UserError
 from .checkpoints import check_file, last_whole
+from .checks.preflight import preflight, raise_if_fatal
 from .explaining import explain, explain_fault, near_config, walk
+from .hooks.preflight_hook import PreflightHook
 from .options import check_kinds, merge
-from .preflight import preflight, raise_if_fatal
-from .preflight_hook import PreflightHook
 from .toolbox import toolbox_of, type_name
 
 

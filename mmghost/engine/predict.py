@@ -19,9 +19,9 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 
 from ..errors import UserError
 from .checkpoints import check_file, check_fit, state_dict_of
+from .checks.pictures import SUFFIXES, list_pictures, picture_fault
+from .checks.preflight import build_datasets
 from .launch import in_plain_words, prepares_tests
-from .pictures import SUFFIXES, list_pictures, picture_fault
-from .preflight import build_datasets
 from .toolbox import toolbox_of
 
 

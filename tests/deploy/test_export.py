@@ -24,7 +24,7 @@ from mmghost.deploy import quantisation
 from mmghost.deploy.export import export_onnx
 from mmghost.deploy.graphs import DetectorGraph, graph_of
 from mmghost.deploy.parity import NO_OBJECTS, Comparison, match
-from mmghost.deploy.preprocessing import steps_of
+from mmghost.deploy.pipeline_facts import steps_of
 from mmghost.deploy.runtime import Facts, FileFault, Runner
 from mmghost.deploy.runtime.pictures import read_picture
 from mmghost.engine.launch import load_config

@@ -13,7 +13,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
-from mmghost.deploy.preprocessing import steps_of
+from mmghost.deploy.pipeline_facts import steps_of
 from mmghost.deploy.runtime import Detections, Facts, FileFault, LabelMap
 from mmghost.deploy.runtime.drawing import draw
 from mmghost.deploy.runtime.facts import read_properties

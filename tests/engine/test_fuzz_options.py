@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from mmghost.engine.explaining import walk
-from mmghost.engine.interrupt_hook import SIGNALS
+from mmghost.engine.hooks.interrupt_hook import SIGNALS
 from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.engine.options import CfgOptions
 from mmghost.errors import UserError

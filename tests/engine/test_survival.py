@@ -1,5 +1,6 @@
 """What happens to a training when things go wrong: nothing earlier is lost."""
 
+import multiprocessing.connection
 import os
 import random
 import re
@@ -13,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, TRANSFORMS
 
 from mmghost.engine import FiniteHook, InterruptHook, checkpoints
-from mmghost.engine.exact_resume_hook import SeedSample, pipelines
 from mmghost.engine.explaining import explain_fault
+from mmghost.engine.hooks.exact_resume_hook import SeedSample, pipelines
 from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.errors import UserError
 
@@ -218,6 +220,35 @@ def test_a_killed_worker_is_told_in_plain_words(tmp_path, shapes):
     options = {'custom_hooks': [dict(type='KillWorker')], 'train_cfg.max_iters': 40}
     with pytest.raises(UserError, match=r'DataLoader worker.*num_workers.*--resume'):
         train(path, options)
+    assert (tmp_path / 'work' / 'iter_2.pth').is_file()
+
+
+def test_a_worker_killed_while_it_hands_over_a_batch_is_told_too(tmp_path, shapes):
+    more = (
+        'train_dataloader.update(num_workers=1)\n'
+        "pipeline.insert(2, dict(type='DieHandingOver', after=16))\n"
+    )
+    path = write_config(tmp_path, 'classification', shapes, more)
+
+    @TRANSFORMS.register_module(force=True)
+    class DieHandingOver(BaseTransform):
+        def __init__(self, after: int) -> None:
+            self.left = after
+
+        def transform(self, results: dict) -> dict:
+            self.left -= 1
+            if self.left == 0:
+                # What the worker calls when the main process asks for a tensor.
+                multiprocessing.connection.deliver_challenge = self.die
+            return results
+
+        def die(self, connection, _) -> None:
+            connection.close()
+            time.sleep(0.3)  # the other side finds the connection cut before the signal
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(UserError, match=r'DataLoader worker.*num_workers.*--resume'):
+        train(path, {'train_cfg.max_iters': 40})
     assert (tmp_path / 'work' / 'iter_2.pth').is_file()
 
 

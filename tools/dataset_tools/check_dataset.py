@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+from mmghost.engine.checks.preflight import preflight
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
-from mmghost.engine.preflight import preflight
 from mmghost.errors import UserError, run_door
 
 EXAMPLES = """

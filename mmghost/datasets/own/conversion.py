@@ -9,8 +9,8 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 from rich.progress import track
 
-from ...engine.data_checks import Problem
-from ...engine.pictures import picture_fault, picture_size
+from ...engine.checks.data import Problem
+from ...engine.checks.pictures import picture_fault, picture_size
 from ...errors import UserError, examples
 from .forms import Labels
 

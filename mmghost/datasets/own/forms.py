@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...engine.data_checks import near_file
-from ...engine.pictures import SUFFIXES, list_pictures
+from ...engine.checks.data import near_file
+from ...engine.checks.pictures import SUFFIXES, list_pictures
 from ...errors import UserError, examples, near
 
 # Where annotation files usually have their pictures, seen from their own folder.

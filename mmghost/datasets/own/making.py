@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.config import Config
 
-from ...engine.data_checks import (
+from ...engine.checks.data import (
     Problem,
     check_class_names,
     check_coco,
     load_coco,
     near_file,
 )
-from ...engine.pictures import list_pictures, picture_size
-from ...engine.preflight import preflight, raise_if_fatal
+from ...engine.checks.pictures import list_pictures, picture_size
+from ...engine.checks.preflight import preflight, raise_if_fatal
 from ...errors import UserError, examples, near
 from . import anchors as anchor_shapes
 from .conversion import to_coco

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...engine.data_checks import Problem
-from ...engine.pictures import picture_size
+from ...engine.checks.data import Problem
+from ...engine.checks.pictures import picture_size
 from ...errors import examples
 
 _BORDER = 1.0  # px that a box may reach over the picture's border
@@ -51,7 +51,7 @@ def count_objects(content: dict[str, list], classes: Sequence[str]) -> Objects:
     """Count the objects of some classes.
 
     Args:
-        content: A COCO JSON that :func:`~mmghost.engine.data_checks.check_coco` passed.
+        content: A COCO JSON that :func:`~mmghost.engine.checks.data.check_coco` passed.
         classes: The classes to look at.
 
     Returns:
@@ -157,7 +157,7 @@ def wrong_sizes(content: dict[str, list], folder: str, name: str) -> list[Proble
 
     Returns:
         At most one problem. Pictures that are not there or no good are left to
-        :func:`~mmghost.engine.pictures.check_pictures`.
+        :func:`~mmghost.engine.checks.pictures.check_pictures`.
     """
     wrong = []
     for image in content['images']:

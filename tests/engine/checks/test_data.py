@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmghost.engine.data_checks import check_class_names, check_coco, load_coco
-from mmghost.engine.preflight import preflight
+from mmghost.engine.checks.data import check_class_names, check_coco, load_coco
+from mmghost.engine.checks.preflight import preflight
 
-from .toys import CLASSES, write_config
+from ..toys import CLASSES, write_config
 
 COCO = 'coco/annotations/instances_train2017.json'
 ADE = 'ade/ADEChallengeData2016'

@@ -18,8 +18,11 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import DATASETS, LOOPS, DefaultScope
 from mmengine.runner import Runner
 
-from ..errors import UserError, examples, near, same_start
-from .data_checks import (
+from ...errors import UserError, examples, near, same_start
+from ..explaining import explain, from_scratch, walk
+from ..toolbox import toolbox_of, type_name
+from .counts import check_count
+from .data import (
     Problem,
     check_dataset,
     class_folders,
@@ -28,12 +31,9 @@ from .data_checks import (
     near_file,
     picture_problems,
 )
-from .data_counts import check_count
-from .explaining import explain, from_scratch, walk
-from .head_checks import OUR_BACKBONES, check_channels, check_heads
+from .heads import OUR_BACKBONES, check_channels, check_heads
 from .label_maps import check_label_maps, label_map_problems
 from .pictures import check_pictures
-from .toolbox import toolbox_of, type_name
 
 # What a runner reads of a config. Other names at the top are variables of the config, but
 # one that nearly is one of these would be ignored in silence.

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from .. import models
-from .data_checks import Problem
-from .toolbox import type_name
+from ... import models
+from ..toolbox import type_name
+from .data import Problem
 
 # They start from random unless told otherwise.
 OUR_BACKBONES = ('GhostNetV2', 'GhostNetV1', 'AttentionMobileNetV2')

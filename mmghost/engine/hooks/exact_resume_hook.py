@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import get_worker_info
 
-from ..registry import HOOKS, register
+from ...registry import HOOKS, register
 
 
 @register(HOOKS)

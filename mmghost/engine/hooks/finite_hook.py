@@ -10,9 +10,9 @@ from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
-from ..errors import UserError
-from ..registry import HOOKS, register
-from .checkpoints import save_state
+from ...errors import UserError
+from ...registry import HOOKS, register
+from ..checkpoints import save_state
 
 ACTIONS = ('stop', 'skip')
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmghost.engine.pictures import check_pictures, list_pictures, picture_fault
+from mmghost.engine.checks.pictures import check_pictures, list_pictures, picture_fault
 
 
 def write(path: Path, side: int = 40, **options) -> Path:

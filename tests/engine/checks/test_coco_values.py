@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mmghost.engine.coco_values import is_box, is_id, is_number, is_polygons, is_rle
+from mmghost.engine.checks.coco_values import (
+    is_box,
+    is_id,
+    is_number,
+    is_polygons,
+    is_rle,
+)
 from tests.fuzzing import depths, fuzz
 
 BAD_NUMBERS = (math.nan, math.inf, -math.inf, 10**400, -(10**400), True, '1', None, [1])

@@ -4,7 +4,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..registry import HOOKS, register
+from ...registry import HOOKS, register
 
 
 @register(HOOKS)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import examples
-from .data_checks import Problem, segmentation_files
+from ...errors import examples
+from .data import Problem, segmentation_files
 from .pictures import picture_fault, picture_size
 
 _THREADS = 8

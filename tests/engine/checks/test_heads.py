@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmghost.engine.head_checks import check_channels, check_heads
+from mmghost.engine.checks.heads import check_channels, check_heads
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 DEEPLAB = CONFIGS / 'deeplabv3_ghostnetv2_ade20k.py'
 
 

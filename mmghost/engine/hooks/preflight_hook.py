@@ -8,10 +8,10 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from ..errors import UserError
-from ..registry import HOOKS, register
-from .checkpoints import check_fit, set_aside
-from .preflight import preflight, raise_if_fatal
+from ...errors import UserError
+from ...registry import HOOKS, register
+from ..checkpoints import check_fit, set_aside
+from ..checks.preflight import preflight, raise_if_fatal
 
 
 @register(HOOKS)
@@ -71,7 +71,7 @@ class PreflightHook(Hook):
         Raises:
             UserError: If it does not, or if it cannot be resumed from.
         """
-        from ..weights.adapting import adapt_checkpoint  # which imports this package
+        from ...weights.adapting import adapt_checkpoint  # which imports this package
 
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if isinstance(model, BaseTTAModel):

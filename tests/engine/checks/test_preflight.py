@@ -9,18 +9,18 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmghost.engine.data_checks import Problem
-from mmghost.engine.launch import load_config
-from mmghost.engine.preflight import (
+from mmghost.engine.checks.data import Problem
+from mmghost.engine.checks.preflight import (
     check_keys,
     check_num_classes,
     check_weights,
     preflight,
     raise_if_fatal,
 )
+from mmghost.engine.launch import load_config
 from mmghost.errors import UserError
 
-from .toys import write_config
+from ..toys import write_config
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import list_from_file
 
-from ..errors import examples, near
+from ...errors import examples, near
 from .coco_values import is_box, is_id, is_inside, is_number, is_polygons, is_rle
 from .pictures import PictureReport, list_pictures
 

@@ -13,8 +13,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ..registry import HOOKS, register
-from .checkpoints import save_state
+from ...registry import HOOKS, register
+from ..checkpoints import save_state
 
 # Ctrl-C, and what Slurm and other schedulers send before they kill.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -7,16 +7,16 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmghost.engine.label_maps import (
+from mmghost.engine.checks.label_maps import (
     check_label_maps,
     label_map_fault,
     labels_of,
 )
+from mmghost.engine.checks.preflight import build_datasets, preflight
 from mmghost.engine.launch import load_config, prepare_train, run_train
-from mmghost.engine.preflight import build_datasets, preflight
 from mmghost.errors import UserError
 
-from .toys import write_config
+from ..toys import write_config
 
 ADE = Path('ade/ADEChallengeData2016')
 TRAIN = ADE / 'annotations/training'
