@@ -5,6 +5,7 @@ import errno
 import inspect
 import os
 import re
+import time
 import traceback
 import urllib.error
 from collections.abc import Iterator
@@ -134,9 +135,10 @@ def explain_fault(error: BaseException, work_dir: str) -> str | None:
             f'the earlier ones are whole: make room, then {resume}. '
             'default_hooks.checkpoint.max_keep_ckpts=N keeps fewer'
         )
-    if 'DataLoader worker' in text and ('killed' in text or 'exited' in text):
+    lost = _worker_lost(error)
+    if lost is not None:
         return (
-            f'{text.splitlines()[0].strip()} Mostly for want of memory: set a smaller '
+            f'{lost} Mostly for want of memory: set a smaller '
             f'train_dataloader.num_workers or batch_size; {resume}'
         )
     if _is_process_lost(error):
@@ -147,6 +149,27 @@ def explain_fault(error: BaseException, work_dir: str) -> str | None:
             f'model.backbone.with_cp=True; {resume}'
         )
     return None
+
+
+def _worker_lost(error: BaseException) -> str | None:
+    """What torch says where a process that loads data has ended, or None.
+
+    One that is killed while it hands over a batch cuts the connection first; what torch
+    says of it comes with the signal of its end, a moment later and wherever the code is.
+    """
+    text = str(error)
+    if 'DataLoader worker' in text and ('killed' in text or 'exited' in text):
+        return text.splitlines()[0].strip()
+    cut = isinstance(error, ConnectionError | EOFError | FileNotFoundError)
+    handing_over = (torch.utils.data.dataloader.__name__, 'multiprocessing.queues')
+    names = {frame.f_globals.get('__name__') for frame in _frames(error)}
+    if not cut or not names.issuperset(handing_over):
+        return None
+    try:
+        time.sleep(1)
+    except RuntimeError as told:
+        return _worker_lost(told)
+    return 'A DataLoader worker has ended while it handed over a batch.'
 
 
 def _is_process_lost(error: BaseException) -> bool:
