@@ -29,7 +29,7 @@ from ..errors import UserError
 from .checkpoints import check_file, last_whole
 from .checks.preflight import preflight, raise_if_fatal
 from .explaining import explain, explain_fault, near_config, walk
-from .hooks.preflight_hook import PreflightHook
+from .hooks import InterruptHook, PreflightHook
 from .options import check_kinds, merge
 from .toolbox import toolbox_of, type_name
 
@@ -299,10 +299,11 @@ def run_train(cfg: Config) -> torch.nn.Module:
         hook = guard(runner, notes, keep_earlier=True)
         try:
             return runner.train()
-        except Exception:
-            if any(getattr(hook, 'received', None) for hook in runner.hooks):
-                # Told to end: what failed is the talk with a process that has left.
-                raise KeyboardInterrupt from None
+        except Exception as error:
+            # Told to end: what failed is the talk with a process that has left.
+            for listening in runner.hooks:
+                if isinstance(listening, InterruptHook):
+                    listening.leave_after(error, runner)
             raise
 
 

@@ -9,7 +9,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from .ghostnet import RELEASE_DFC, GhostNet
-from .layers import Cfg, check_int, check_number
+from .layers import Cfg, check_bool, check_int, check_number
 from .stepping import run
 
 # Not scaled by the width, in the release's code too.
@@ -46,6 +46,7 @@ class GhostNetClassifier(GhostNet):
         super().__init__(widen_factor=widen_factor, out_indices=5, dfc=dfc, **kwargs)
         check_int('num_classes', num_classes, 1, 2**20)
         check_number('dropout', dropout, 0, 1)
+        check_bool('deploy', deploy)
         self.global_pool = nn.AdaptiveAvgPool2d(1)
         self.conv_head = nn.Conv2d(self.out_channels[0], HEAD_CHANNELS, 1)
         self.act2 = nn.ReLU(inplace=True)

@@ -340,6 +340,45 @@ def test_loading_processes_leave_ctrl_c_to_the_training(tmp_path, shapes):
     )
 
 
+def test_told_to_end_while_it_waits_for_a_worker_that_has_ended_it_saves(
+    tmp_path, shapes
+):
+    """A worker forked before the training listens ends of Ctrl-C itself."""
+    more = (
+        'train_dataloader.update(num_workers=1)\n'
+        "pipeline.insert(2, dict(type='InterruptAndDie', after=9))\n"
+    )
+
+    @TRANSFORMS.register_module(force=True)
+    class InterruptAndDie(BaseTransform):
+        def __init__(self, after: int) -> None:
+            self.left = after
+
+        def transform(self, results: dict) -> dict:
+            self.left -= 1
+            if self.left == 0:
+                time.sleep(2)  # until the four batches before this one are used up
+                os.kill(os.getppid(), signal.SIGINT)
+                time.sleep(0.3)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return results
+
+    work = tmp_path / 'work'
+    path = write_config(tmp_path, 'classification', shapes, more)
+    longer = {'train_cfg.max_iters': 6, 'train_cfg.val_interval': 6}
+    with pytest.raises(KeyboardInterrupt, match='--resume goes on from here'):
+        train(path, longer)
+    assert (work / 'last_checkpoint').read_text() == str(work / 'iter_4.pth')
+    path = write_config(tmp_path, 'classification', shapes)
+    assert train(path, longer, resume='auto').load_from == str(work / 'iter_4.pth')
+    resumed = state(work / 'iter_6.pth')
+    shutil.rmtree(work)
+    train(path, longer)
+    whole = state(work / 'iter_6.pth')
+    for key in ('state_dict', 'optimizer'):
+        assert_equal(resumed[key], whole[key], key)
+
+
 def test_told_to_end_in_an_evaluation_it_saves_the_trainings_own_weights(
     tmp_path, shapes
 ):

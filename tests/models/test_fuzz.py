@@ -219,7 +219,7 @@ NEARLY_OF = {
 FITS_OF = {
     AttentionMobileNetV2: dict(
         FITS,
-        out_indices=lambda v: False,
+        out_indices=lambda v: is_int(v, -8, 7),
         frozen_stages=lambda v: is_int(v, -1, 7),
     )
 }

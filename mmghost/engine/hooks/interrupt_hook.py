@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,34 @@ class InterruptHook(Hook):
             if isinstance(hook, EMAHook):
                 hook.after_val_epoch(runner)  # puts the training's own weights back
         self._leave(runner, runner.iter)
+
+    def leave_after(self, error: Exception, runner: Runner) -> None:
+        """Save and leave where a signal came while the training waited for data.
+
+        Loader processes that were forked before this hook listened end of Ctrl-C
+        themselves, and the wait for them ends in an error.
+
+        Args:
+            error: What the training ended with.
+            runner: Its runner.
+
+        Raises:
+            KeyboardInterrupt: If told to end; after the state was saved, unless an
+                iteration was under way, whose state would be half of one.
+        """
+        if self.received is None:
+            return
+        loops = [
+            (frame.f_code.co_name, frame.f_locals.get('self'))
+            for frame, _ in traceback.walk_tb(error.__traceback__)
+            if frame.f_globals.get('__name__') == EpochBasedTrainLoop.__module__
+        ]
+        methods = [method for method, _ in loops]
+        if loops and 'run_iter' not in methods:
+            if any(loop is runner._val_loop for _, loop in loops):
+                self.after_val_iter(runner, 0)
+            self._leave(runner, runner.iter)
+        raise KeyboardInterrupt from None
 
     def _leave(self, runner: Runner, done: int) -> None:
         if self.received is None or not is_main_process():
