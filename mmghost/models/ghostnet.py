@@ -16,29 +16,26 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..registry import MODELS, register
-from .atrous import merge_phases, split_phases
-from .backbone import Backbone, checkpointed, normalise_indices
-from .dfc import DFCAttention, check_kernel_size
-from .fused import concat_add, runs_eagerly
-from .ghost_module import GhostModule
-from .layers import (
+from .arguments import (
     MAX_CHANNELS,
     MAX_WIDTH,
-    Cfg,
-    SqueezeExcite,
-    act,
     check_bool,
     check_cfg,
     check_choice,
     check_increasing,
     check_init_cfg,
     check_int,
+    check_kernel_size,
     check_layers,
     check_number,
-    conv,
-    make_divisible,
-    norm,
+    normalise_indices,
 )
+from .atrous import merge_phases, split_phases
+from .backbone import Backbone, checkpointed
+from .dfc import DFCAttention
+from .fused import concat_add, runs_eagerly
+from .ghost_module import GhostModule
+from .layers import Cfg, SqueezeExcite, act, conv, make_divisible, norm
 from .stepping import is_watched, run, steppable, steps
 
 
