@@ -527,8 +527,8 @@ class GhostNet(Backbone):
     def switch_to_deploy(self) -> 'GhostNet':
         """Fold all batch norms into the convolutions, for inference.
 
-        The outputs are the same up to rounding (1e-5 of the largest). What has no batch
-        norm stays as it is; a network in this form is left alone.
+        The outputs are the same up to rounding. What has no batch norm stays as it is;
+        a network in this form is left alone.
 
         Returns:
             The backbone itself, which cannot be trained any further.
