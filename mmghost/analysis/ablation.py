@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 
+from ..engine.building import build_model
 from ..engine.launch import load_config, prepare_train, run_train
 from ..engine.toolbox import toolbox_of
 from ..errors import UserError, near
 from .complexity import Complexity, complexity
-from .config_costs import build_model
 from .reproduction import Row, Table, row_config
 from .timing import interleave
 
@@ -234,7 +234,7 @@ def measure(
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     rows = list({run.row.name: run.row for run in runs}.values())
-    models = {row.name: build_model(row_config(row, configs)) for row in rows}
+    models = {row.name: build_model(row_config(row, configs)).eval() for row in rows}
     size = (table.px, table.px)
     costs = {name: complexity(model, size) for name, model in models.items()}
     latencies: dict[str, float | None] = dict.fromkeys(models)

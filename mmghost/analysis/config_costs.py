@@ -1,16 +1,14 @@
 """What the model of a config costs: parameters and multiply-accumulates, without data."""
 
 import types
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch.nn as nn
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from ..engine.launch import in_plain_words, innermost
+from ..engine.building import build_model
+from ..engine.launch import innermost
 from ..engine.toolbox import toolbox_of, type_name
 from ..errors import UserError
 from .complexity import Complexity, complexity
@@ -56,9 +54,9 @@ def config_cost(cfg: Config, shape: tuple[int, int] | None = None) -> ConfigCost
     shape = tuple(shape or default_shape(cfg))
     try:
         try:  # counting needs sizes only, and on the meta device nothing is computed
-            return _count(build_model(cfg).to('meta'), shape)
+            return _count(build_model(cfg).eval().to('meta'), shape)
         except NotImplementedError:  # of layers that have no meta form
-            return _count(build_model(cfg), shape)
+            return _count(build_model(cfg).eval(), shape)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
             f'the model of {cfg.filename} does not take pictures of {shape[0]} x '
@@ -78,24 +76,6 @@ def _count(model: nn.Module, shape: tuple[int, int]) -> ConfigCost:
         complexity(model, shape, channels),
         proposals,
     )
-
-
-def build_model(cfg: Config) -> nn.Module:
-    """Build the model of a config with random weights, whatever its init_cfg says.
-
-    Raises:
-        UserError: If the config must be mended first.
-    """
-    scope = toolbox_of(cfg).scope
-    cfg = deepcopy(cfg)
-    if isinstance(cfg.model.get('backbone'), dict):
-        cfg.model.backbone.init_cfg = None
-    init_default_scope(scope)
-    with in_plain_words(cfg):
-        # The toolboxes put a config's data_preprocessor into the model when they run it.
-        if cfg.get('data_preprocessor') and 'data_preprocessor' not in cfg.model:
-            cfg.model.data_preprocessor = cfg.data_preprocessor
-        return revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
 
 
 def in_channels(model: nn.Module) -> int:

@@ -9,9 +9,10 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
+from ..engine.building import build_model
 from ..engine.checks.data import check_dataset, picture_problems
 from ..engine.checks.pictures import check_pictures
 from ..engine.checks.preflight import build_datasets, raise_if_fatal, reads_masks
@@ -146,13 +147,10 @@ def time_training(
         cfg.train_dataloader.batch_size = batch_size
     loader = _build_loader(cfg, 'train_dataloader', 0)
     batch = next(_endless(loader))
-    model_cfg = cfg.model
-    if cfg.get('data_preprocessor') is not None:
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
     device = get_device()
     scope = DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope)
     with in_plain_words(cfg), scope:
-        model = MODELS.build(model_cfg).to(device).train()
+        model = build_model(cfg).to(device).train()
         wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     wrapper.initialize_count_status(model, 0, 10**9)
     _train_step(model, wrapper, batch, device)

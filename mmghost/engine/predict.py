@@ -13,11 +13,11 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate
 from mmengine.device import get_device
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import VISUALIZERS, init_default_scope
 from mmengine.runner import CheckpointLoader, load_state_dict
 
 from ..errors import UserError
+from .building import build_model
 from .checkpoints import check_file, check_fit, state_dict_of
 from .checks.pictures import SUFFIXES, list_pictures, picture_fault
 from .checks.preflight import build_datasets
@@ -120,16 +120,12 @@ class Predictor:
         self.scope = toolbox_of(cfg).scope
         check_file(checkpoint)
         self.cfg = cfg = deepcopy(cfg)
-        if isinstance(cfg.model.get('backbone'), dict):
-            cfg.model.backbone.init_cfg = None  # its weights come from the checkpoint
-        if cfg.get('data_preprocessor') is not None:  # as the runner does
-            cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
         if 'test_dataloader' in cfg:  # where mmseg looks for it
             cfg.test_pipeline = prepares_tests(cfg).pipeline
         init_default_scope(self.scope)
         with in_plain_words(cfg):
             content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-            model = revert_sync_batchnorm(MODELS.build(cfg.model))
+            model = build_model(cfg)
             adapt_checkpoint(model, content, checkpoint)
             check_fit(model, content, checkpoint)
             load_state_dict(model, state_dict_of(content))

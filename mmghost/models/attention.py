@@ -13,8 +13,9 @@ import torch.nn as nn
 from torch import Tensor
 
 from ..registry import MODELS, register
-from .dfc import DFCAttention, check_kernel_size
-from .layers import Cfg, check_cfg, check_int, norm
+from .arguments import check_cfg, check_int, check_kernel_size
+from .dfc import DFCAttention
+from .layers import Cfg, norm
 
 
 def _reduced(in_channels: int, reduction: int, least: int = 1) -> int:

@@ -1,6 +1,6 @@
 """What the backbones of mmghost do alike: outputs, frozen stages, modes, checkpoints."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch.nn as nn
@@ -8,8 +8,6 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
-
-from .layers import check_increasing, check_int
 
 
 class Backbone(BaseModule):
@@ -58,32 +56,6 @@ class Backbone(BaseModule):
                 if isinstance(module, _NormBase):
                     module.eval()
         return self
-
-
-def normalise_indices(out_indices: int | Sequence[int], count: int) -> tuple[int, ...]:
-    """Turn every form of ``out_indices`` into increasing numbers from 0 on.
-
-    Args:
-        out_indices: Numbers of stages, negative ones from the end; an int is one of it.
-        count: How many stages there are.
-
-    Raises:
-        TypeError: If it is neither an int nor a sequence of ints.
-        ValueError: If it is empty, does not increase, or there is no such stage.
-    """
-    if isinstance(out_indices, int):
-        out_indices = (out_indices,)
-    if isinstance(out_indices, str) or not isinstance(out_indices, Sequence):
-        raise TypeError(
-            f'out_indices must be an int or a sequence of ints, got {out_indices!r}'
-        )
-    if not out_indices:
-        raise ValueError('out_indices must not be empty')
-    for index in out_indices:
-        check_int('out_indices', index, -count, count - 1)
-    return check_increasing(
-        'out_indices', [i % count for i in out_indices], 0, count - 1
-    )
 
 
 def checkpointed(

@@ -8,8 +8,9 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from .arguments import check_bool, check_int, check_number
 from .ghostnet import RELEASE_DFC, GhostNet
-from .layers import Cfg, check_bool, check_int, check_number
+from .layers import Cfg
 from .stepping import run
 
 # Not scaled by the width, in the release's code too.

@@ -13,23 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..registry import MODELS, register
-from .layers import (
-    Cfg,
+from .arguments import (
     check_bool,
     check_cfg,
     check_choice,
     check_int,
-    conv,
-    norm,
+    check_kernel_size,
 )
+from .layers import Cfg, conv, norm
 from .stepping import run
 
 DOWNSAMPLES = ('avg', 'max', 'conv', 'none')
 GATES = ('sigmoid', 'hard_sigmoid', 'clip', 'none')
 GATE_POSITIONS = ('before', 'after')
 UPSAMPLES = ('nearest', 'bilinear', 'bicubic')
-# Larger than any map that there is; past these, memory would run out.
-MAX_KERNEL_SIZE = 1023
+# Larger than any map that there is; past it, memory would run out.
 MAX_RATIO = 128
 
 
@@ -249,10 +247,3 @@ class DFCAttention(nn.Sequential):
             mode=self.upsample,
             align_corners=self.align_corners,
         )
-
-
-def check_kernel_size(name: str, value: int) -> None:
-    """Raise unless ``value`` is an odd, positive int of a size that maps can have."""
-    check_int(name, value, 1, MAX_KERNEL_SIZE)
-    if value % 2 == 0:
-        raise ValueError(f'{name} must be odd to keep the size of the map, got {value}')

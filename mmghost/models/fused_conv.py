@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
@@ -17,6 +18,22 @@ class _Activation(NamedTuple):
     name: str
     scalars: tuple[float, ...]
     apply: Callable[[Tensor], Tensor]
+
+
+class _Packed(NamedTuple):
+    """Weights in oneDNN's order, and what they were made from.
+
+    Attributes:
+        key: Where the weights lie, and the size of the map.
+        memory: Their memory itself, which whoever writes to the weights writes to.
+        content: What stood there.
+        weight: The weights in oneDNN's order.
+    """
+
+    key: tuple[Any, ...]
+    memory: np.ndarray
+    content: bytearray
+    weight: Tensor
 
 
 def _keep(x: Tensor) -> Tensor:
@@ -79,7 +96,7 @@ class FusedConv2d(nn.Conv2d):
         self.act = act if act is not None else nn.Identity()
         self.activation = _ACTIVATIONS[type(self.act)]
         self.pointwise = is_pointwise(self)
-        self._packed: tuple[Any, Tensor] | None = None
+        self._packed: _Packed | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
@@ -100,14 +117,16 @@ class FusedConv2d(nn.Conv2d):
                 if out is not None:
                     return self.activation.apply(out)
             if _HAS_ONEDNN and torch.backends.mkldnn.enabled and is_channels_last(x):
-                return self._fused(x)
+                packed = self._pack(x)
+                if packed is not None:
+                    return self._fused(x, packed)
         return self.activation.apply(self._conv_forward(x, weight, bias))
 
     @torch.jit.unused
-    def _fused(self, x: Tensor) -> Tensor:
+    def _fused(self, x: Tensor, packed: Tensor) -> Tensor:
         return _convolution_pointwise(
             x,
-            self._weight(x),
+            packed,
             self._parameters['bias'],
             self.padding,
             self.stride,
@@ -119,16 +138,22 @@ class FusedConv2d(nn.Conv2d):
         )
 
     @torch.jit.unused
-    def _weight(self, x: Tensor) -> Tensor:
+    def _pack(self, x: Tensor) -> Tensor | None:
         """The weights in oneDNN's order, made anew when they or the size change.
 
         The order depends on the size; with one made for another size the convolution is
-        several times slower.
+        several times slower. None where the weights lie in memory with gaps.
         """
         weight = self._parameters['weight']
-        key = (weight.data_ptr(), _version(weight), x.shape)
-        if self._packed is None or self._packed[0] != key:
-            packed = torch.ops.mkldnn._reorder_convolution_weight.default(
+        key = (weight.data_ptr(), weight.stride(), x.shape)
+        packed = self._packed
+        # Their content is compared, not PyTorch's count of versions: that does not see
+        # what goes through `weight.data`, as the swaps of mmengine's EMAHook do.
+        if packed is None or packed.key != key or packed.content != packed.memory.data:
+            memory = _memory(weight.detach())
+            if memory is None:
+                return None
+            reordered = torch.ops.mkldnn._reorder_convolution_weight.default(
                 weight.detach(),
                 self.padding,
                 self.stride,
@@ -136,14 +161,18 @@ class FusedConv2d(nn.Conv2d):
                 self.groups,
                 x.shape,
             )
-            self._packed = (key, packed)
-        return self._packed[1]
+            packed = _Packed(key, memory, bytearray(memory), reordered)
+            self._packed = packed
+        return packed.weight
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave oneDNN's copy of the weights out of copies and files."""
         return {**self.__dict__, '_packed': None}
 
 
-def _version(weight: Tensor) -> int:
-    # Weights made in inference mode count no versions; they cannot be changed outside.
-    return -1 if weight.is_inference() else weight._version
+def _memory(weight: Tensor) -> np.ndarray | None:
+    """The memory of weights, of which this is no copy; None if it has gaps."""
+    for order in (weight, weight.permute(0, 2, 3, 1)):
+        if order.is_contiguous():
+            return order.view(-1).numpy()
+    return None

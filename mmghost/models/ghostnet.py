@@ -16,29 +16,26 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..registry import MODELS, register
-from .atrous import merge_phases, split_phases
-from .backbone import Backbone, checkpointed, normalise_indices
-from .dfc import DFCAttention, check_kernel_size
-from .fused import concat_add, runs_eagerly
-from .ghost_module import GhostModule
-from .layers import (
+from .arguments import (
     MAX_CHANNELS,
     MAX_WIDTH,
-    Cfg,
-    SqueezeExcite,
-    act,
     check_bool,
     check_cfg,
     check_choice,
     check_increasing,
     check_init_cfg,
     check_int,
+    check_kernel_size,
     check_layers,
     check_number,
-    conv,
-    make_divisible,
-    norm,
+    normalise_indices,
 )
+from .atrous import merge_phases, split_phases
+from .backbone import Backbone, checkpointed
+from .dfc import DFCAttention
+from .fused import concat_add, runs_eagerly
+from .ghost_module import GhostModule
+from .layers import Cfg, SqueezeExcite, act, conv, make_divisible, norm
 from .stepping import is_watched, run, steppable, steps
 
 
@@ -530,8 +527,8 @@ class GhostNet(Backbone):
     def switch_to_deploy(self) -> 'GhostNet':
         """Fold all batch norms into the convolutions, for inference.
 
-        The outputs are the same up to rounding (1e-5 of the largest). What has no batch
-        norm stays as it is; a network in this form is left alone.
+        The outputs are the same up to rounding. What has no batch norm stays as it is;
+        a network in this form is left alone.
 
         Returns:
             The backbone itself, which cannot be trained any further.

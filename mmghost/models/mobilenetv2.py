@@ -14,13 +14,9 @@ import torch.nn as nn
 from torch import Tensor
 
 from ..registry import MODELS, register
-from .backbone import Backbone, checkpointed, normalise_indices
-from .dfc import DFCAttention
-from .layers import (
+from .arguments import (
     MAX_CHANNELS,
     MAX_WIDTH,
-    Cfg,
-    act,
     check_bool,
     check_cfg,
     check_increasing,
@@ -28,10 +24,11 @@ from .layers import (
     check_int,
     check_layers,
     check_number,
-    conv,
-    make_divisible,
-    norm,
+    normalise_indices,
 )
+from .backbone import Backbone, checkpointed
+from .dfc import DFCAttention
+from .layers import Cfg, act, conv, make_divisible, norm
 
 
 class Layer(NamedTuple):

@@ -1,9 +1,13 @@
 """The operators of fewer passes compute what the plain ones do, and keep less."""
 
+from copy import deepcopy
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.hooks import EMAHook
 
 import mmghost.models.fused as fused
 from mmghost.analysis.timing import peak_memory
@@ -179,11 +183,67 @@ def test_the_order_of_the_weights_is_made_for_the_size():
     assert keys[0] != keys[1]
 
 
-def test_changed_weights_are_noticed():
-    fused_conv = FusedConv2d(nn.Conv2d(8, 8, 3, groups=8))
-    other = nn.Conv2d(8, 8, 3, groups=8)
+def through_numpy(weight, values):
+    weight.detach().numpy()[:] = values.numpy()
+
+
+@pytest.mark.parametrize(
+    'write',
+    [
+        lambda weight, values: weight.copy_(values),
+        lambda weight, values: weight.data.copy_(values),
+        lambda weight, values: weight.data.lerp_(values, 1.0),
+        lambda weight, values: setattr(weight, 'data', values.clone()),
+        through_numpy,
+    ],
+    ids=['copy_', 'data.copy_', 'data.lerp_', 'data', 'numpy'],
+)
+@pytest.mark.parametrize('groups', [1, 8])
+def test_changed_weights_are_noticed(write, groups):
+    fused_conv = FusedConv2d(nn.Conv2d(8, 8, 3, groups=groups))
+    fused_conv.to(memory_format=CHANNELS_LAST)
+    other = nn.Conv2d(8, 8, 3, groups=groups)
     x = picture(1, 8, 6, 6).contiguous(memory_format=CHANNELS_LAST)
     with torch.no_grad():
-        fused_conv(x)
-        fused_conv.load_state_dict(other.state_dict())
-        assert relative_error(fused_conv(x), other(x)) < 1e-6
+        for _ in range(2):
+            fused_conv(x)
+            assert fused_conv._packed is not None
+            write(fused_conv.weight, other.weight)
+            write(fused_conv.bias, other.bias)
+            assert relative_error(fused_conv(x), other(x)) < 1e-6
+            other.reset_parameters()
+
+
+def test_weights_with_gaps_in_memory_are_convolved_plainly():
+    conv = nn.Conv2d(8, 8, 3, groups=8)
+    fused_conv = FusedConv2d(conv)
+    fused_conv.weight.data = torch.stack((conv.weight, conv.weight), dim=-1)[..., 0]
+    x = picture(1, 8, 6, 6).contiguous(memory_format=CHANNELS_LAST)
+    with torch.no_grad():
+        assert relative_error(fused_conv(x), conv(x)) < 1e-6
+    assert fused_conv._packed is None
+
+
+def test_a_deployed_network_is_right_after_the_swaps_of_the_ema_hook():
+    """mmengine's EMAHook puts the averaged weights in place through ``.data``."""
+    order = dict(memory_format=CHANNELS_LAST)
+    model, averaged = (
+        randomise(GhostNetV2(out_indices=(0, 1)), seed).switch_to_deploy().eval()
+        for seed in (0, 1)
+    )
+    model.to(**order)
+    hook = EMAHook()
+    hook.before_run(SimpleNamespace(model=model))
+    hook.ema_model.module.load_state_dict(averaged.state_dict())
+    x = picture(1, 3, 64, 64).contiguous(**order)
+    with torch.no_grad():
+        plainly = [
+            [out.clone() for out in network.double()(x.double())]
+            for network in (deepcopy(model), averaged)
+        ]
+        # As it is trained, validated with averaged weights, trained further, validated.
+        for wanted in (*plainly, *plainly):
+            for out, reference in zip(model(x), wanted, strict=True):
+                assert relative_error(out.double(), reference) < 1e-5
+            hook._swap_ema_parameters()
+    assert any(getattr(m, '_packed', None) is not None for m in model.modules())
