@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis.ablation import markdown, measure, plan, sweep
+from mmghost.analysis.ablation import data_options, markdown, measure, plan, sweep
 from mmghost.analysis.reproduction import table, tables
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import CfgOptions
@@ -94,8 +94,7 @@ def main() -> None:
         return
     options = dict(args.cfg_options)
     if args.data_root:
-        for loader in ('train', 'val', 'test'):
-            options[f'{loader}_dataloader.dataset.data_root'] = args.data_root
+        options |= data_options(load_config(args.proxy, options), args.data_root)
     proxy = load_config(args.proxy, options)
     work_dir = args.work_dir or Path('work_dirs', 'ablation', Path(args.proxy).stem)
     sweeps = {}
