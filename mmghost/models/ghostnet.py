@@ -432,7 +432,14 @@ class GhostNet(Backbone):
         return make_divisible(channels * self.widen_factor)
 
     def forward_trunk(self, x: Tensor):
-        """Compute what :meth:`forward` returns; apart, for classes that go on."""
+        """Compute what :meth:`forward` of a backbone returns; apart, for a head on it.
+
+        Args:
+            x: Pictures, (N, in_channels, H, W).
+
+        Returns:
+            A map for each of ``out_indices``, (N, C, H', W').
+        """
         stepping = not torch.jit.is_scripting() and self._steps(x)
         x = self._stem(x) if stepping else self.act1(self.bn1(self.conv_stem(x)))
         height, width = x.shape[2], x.shape[3]
