@@ -540,7 +540,10 @@ class GhostNet(Backbone):
         Returns:
             The backbone itself, which cannot be trained any further.
         """
-        from ..deploy.fusion import fold  # which imports this module
+        # Imported here, for it imports this module, as mmghost.weights does: folding and
+        # loading are tables over all the layers, and stand above them. What a person
+        # asks of a network by name (deploy=True, init_cfg) still leads up there.
+        from ..deploy.fusion import fold
 
         if not self.deploy:
             fold(self)
