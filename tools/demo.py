@@ -14,7 +14,7 @@ from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.demo import run_demo
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import run_door
 
 
@@ -27,13 +27,7 @@ def parse_args() -> argparse.Namespace:
         '--out', type=Path, default=Path('demo_output'), help='folder for the results'
     )
     parser.add_argument('--seed', type=int, default=0, help='seed of the training')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

@@ -9,7 +9,7 @@ import argparse
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
 from mmghost.errors import UserError, run_door
 
@@ -34,13 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--device', help='cpu, cuda, cuda:1 ...; default: a GPU if there is one'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

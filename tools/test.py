@@ -16,7 +16,7 @@ import os
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.confusion import add_confusion
 from mmghost.engine.launch import load_config, prepare_test, run_test
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.engine.predict import shown_in
 from mmghost.errors import run_door
 
@@ -74,26 +74,8 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='mmpretrain: do not page-lock the memory of the data loader',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. test_dataloader.batch_size=8',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes; dist_test.sh and slurm_test.sh set it',
-    )
-    # Older launchers pass the rank as an argument, torchrun as a variable.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
-    )
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_cfg_options(parser, such_as='test_dataloader.batch_size=8')
+    return parse_launched(parser, 'dist_test.sh and slurm_test.sh')
 
 
 def main() -> None:

@@ -10,11 +10,10 @@ Examples:
 """
 
 import argparse
-import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.launch import load_config, prepare_train, run_train
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.errors import run_door
 
 
@@ -59,27 +58,12 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='mmpretrain: end the workers of the data loaders after every epoch',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. train_cfg.max_epochs=3 '
-        'model.backbone.init_cfg=None "img_scale=[(320,320),(416,416)]"',
+    add_cfg_options(
+        parser,
+        such_as='train_cfg.max_epochs=3 model.backbone.init_cfg=None '
+        '"img_scale=[(320,320),(416,416)]"',
     )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes; dist_train.sh and slurm_train.sh set it',
-    )
-    # Older launchers pass the rank as an argument, torchrun as a variable.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
-    )
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_launched(parser, 'dist_train.sh and slurm_train.sh')
 
 
 def main() -> None:

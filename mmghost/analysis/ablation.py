@@ -86,6 +86,41 @@ def proxy_run(proxy: Config, row: Config) -> Config:
     return cfg
 
 
+def data_options(proxy: Config, root: str) -> dict[str, str]:
+    """Take a proxy's data from another folder.
+
+    Args:
+        proxy: The proxy's config.
+        root: The folder, laid out as the proxy's own ``data_root`` is.
+
+    Returns:
+        What to override in the proxy, by dotted keys.
+
+    Raises:
+        UserError: If there is no such folder, or it lacks what the proxy reads.
+    """
+    options, wanted = {}, []
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if proxy.get(key) is None:
+            continue
+        options[f'{key}.dataset.data_root'] = root
+        dataset = proxy[key]['dataset']
+        prefix = dataset.get('data_prefix') or ''
+        parts = list(prefix.values()) if isinstance(prefix, dict) else [prefix]
+        wanted += [part for part in (*parts, dataset.get('ann_file')) if part]
+    wanted = list(dict.fromkeys(wanted))
+    missing = [part for part in wanted if not Path(root, part).exists()]
+    what = f'has no {" and no ".join(missing)}' if missing else ''
+    if not Path(root).is_dir():
+        what = 'is no folder'
+    if what:
+        raise UserError(
+            f'--data-root {root} {what} (seen from {Path.cwd()}): name the folder that '
+            f'holds {" and ".join(wanted)}, as {proxy.filename} reads them'
+        )
+    return options
+
+
 def plan(
     table: Table,
     proxy: str,

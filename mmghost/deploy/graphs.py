@@ -232,6 +232,33 @@ class DetectorGraph(Graph):
         """Boxes and scores in one table (N, K, 5), as OpenMMLab's exports have it."""
         return torch.cat([boxes, scores.clamp(min=0)[..., None]], dim=2)
 
+    def finish(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        labels: Tensor,
+        scale_factor: Tensor,
+        cfg: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Take a single-stage detector's boxes to the original picture, and the best.
+
+        Args:
+            boxes: (N, M, 4), in px of the input.
+            scores: (N, M); 0 or less where there is no box.
+            labels: (N, M).
+            scale_factor: Of width and height, from the original to the input, (N, 2).
+            cfg: The head's ``test_cfg``.
+
+        Returns:
+            The table of boxes and scores, (N, K, 5), and labels, (N, K).
+        """
+        boxes = boxes * (1 / scale_factor).repeat(1, 2)[:, None]
+        scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
+        boxes, scores, labels = self.suppress(
+            boxes, scores, labels, cfg.nms, cfg.max_per_img
+        )
+        return self.table(boxes, scores), labels
+
 
 def decode(coder: Any, priors: Tensor, deltas: Tensor, image_size: Tensor) -> Tensor:
     """Decode boxes and clip them to the picture.
@@ -327,12 +354,7 @@ class DenseGraph(DetectorGraph):
             parts.append((scores, labels, deltas, prior[places]))
         scores, labels, deltas, chosen = (torch.cat(part, 1) for part in zip(*parts))
         boxes = decode(head.bbox_coder, chosen, deltas, image_size)
-        boxes = boxes * (1 / scale_factor).repeat(1, 2)[:, None]
-        scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
-        boxes, scores, labels = self.suppress(
-            boxes, scores, labels, cfg.nms, cfg.max_per_img
-        )
-        return self.table(boxes, scores), labels
+        return self.finish(boxes, scores, labels, scale_factor, cfg)
 
 
 class YoloGraph(DetectorGraph):
@@ -369,12 +391,7 @@ class YoloGraph(DetectorGraph):
         deltas = take(table, places)
         deltas = torch.cat([deltas[..., :2].sigmoid(), deltas[..., 2:4]], dim=2)
         boxes = head.bbox_coder.decode(priors[places], deltas, strides[places])
-        boxes = boxes * (1 / scale_factor).repeat(1, 2)[:, None]
-        scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
-        boxes, scores, labels = self.suppress(
-            boxes, scores, labels, cfg.nms, cfg.max_per_img
-        )
-        return self.table(boxes, scores), labels
+        return self.finish(boxes, scores, labels, scale_factor, cfg)
 
 
 class TwoStageGraph(DetectorGraph):

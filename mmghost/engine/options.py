@@ -1,6 +1,7 @@
-"""What --cfg-options may be: the flag itself, and the shape of a config after it."""
+"""Flags that several doors have, and the shape of a config after --cfg-options."""
 
-from argparse import ArgumentError, ArgumentParser, Namespace
+import os
+from argparse import SUPPRESS, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,7 @@ from ..errors import UserError
 
 
 class CfgOptions(DictAction):
-    """mmengine's ``KEY=VALUE ...``, which says what is wrong instead of failing.
-
-    Example:
-        >>> parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
-    """
+    """mmengine's ``KEY=VALUE ...``, which says what is wrong instead of failing."""
 
     def __call__(
         self,
@@ -42,6 +39,50 @@ class CfgOptions(DictAction):
                     self, f'{text!r}: the brackets do not match'
                 ) from None
         super().__call__(parser, namespace, values, option_string)
+
+
+def add_cfg_options(
+    parser: ArgumentParser, what: str = 'the config', such_as: str = ''
+) -> None:
+    """Give a door the flag ``--cfg-options``.
+
+    Args:
+        parser: The door's.
+        what: Whose settings these are, for the help.
+        such_as: Examples, for the help.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        help=f'override settings of {what}' + (f', e.g. {such_as}' if such_as else ''),
+    )
+
+
+def parse_launched(parser: ArgumentParser, scripts: str) -> Namespace:
+    """Parse the command line of a door that several processes may have been started at.
+
+    Args:
+        parser: The door's; it gets the flags of launchers.
+        scripts: Which scripts set ``--launcher``, for the help.
+
+    Returns:
+        The arguments. The variable ``LOCAL_RANK`` is set.
+    """
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help=f'what started the processes; {scripts} set it',
+    )
+    # Older launchers pass the rank as an argument, torchrun as a variable.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS
+    )
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
 
 
 def merge(cfg: Config, options: dict[str, Any]) -> None:

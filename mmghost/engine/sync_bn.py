@@ -114,6 +114,10 @@ class CPUSyncDataParallel(MMDistributedDataParallel):
     """mmengine's wrapper; it turns batch norm into :class:`CPUSyncBN` before.
 
     It stands for ``sync_bn = 'torch'`` of a config, which needs GPUs.
+
+    Args:
+        module: The model.
+        **kwargs: Those of mmengine's ``MMDistributedDataParallel``.
     """
 
     def __init__(self, module: nn.Module, **kwargs) -> None:

@@ -78,7 +78,15 @@ def check_int(name: str, value: Any, low: int, high: int | None = None) -> None:
 
 
 def check_increasing(name: str, value: Any, low: int, high: int) -> tuple[int, ...]:
-    """Check a strictly increasing sequence of ints in [low, high]."""
+    """Check a strictly increasing sequence of ints in [low, high].
+
+    Returns:
+        The same as a tuple.
+
+    Raises:
+        TypeError: If it is no sequence of ints.
+        ValueError: If an int is out of range, or not larger than the one before.
+    """
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(f'{name} must be a sequence of ints, got {value!r}')
     for item in value:
@@ -144,7 +152,12 @@ def check_layers(
 
 
 def check_kernel_size(name: str, value: int) -> None:
-    """Raise unless ``value`` is an odd, positive int of a size that maps can have."""
+    """Raise unless ``value`` is an odd, positive int of a size that maps can have.
+
+    Raises:
+        TypeError: If it is no int.
+        ValueError: If it is even or out of range.
+    """
     check_int(name, value, 1, MAX_KERNEL_SIZE)
     if value % 2 == 0:
         raise ValueError(f'{name} must be odd to keep the size of the map, got {value}')
@@ -156,6 +169,9 @@ def normalise_indices(out_indices: int | Sequence[int], count: int) -> tuple[int
     Args:
         out_indices: Numbers of stages, negative ones from the end; an int is one of it.
         count: How many stages there are.
+
+    Returns:
+        The numbers, from 0 on.
 
     Raises:
         TypeError: If it is neither an int nor a sequence of ints.

@@ -28,6 +28,10 @@ class GhostNetClassifier(GhostNet):
         deploy: As there.
         **kwargs: The other arguments of the backbone; ``out_indices`` is not one.
 
+    Raises:
+        TypeError, ValueError: If an argument is wrong. The message names it, its value
+            and what is allowed.
+
     Example:
         >>> import torch
         >>> from mmghost.models import GhostNetClassifier
@@ -57,7 +61,7 @@ class GhostNetClassifier(GhostNet):
             self.switch_to_deploy()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures (N, 3, H, W) to logits (N, num_classes)."""
+        """Map pictures (N, in_channels, H, W) to logits (N, num_classes)."""
         x = self.forward_trunk(x)[0]
         if not torch.jit.is_scripting() and self._steps(x):
             x = self._pooled(x)

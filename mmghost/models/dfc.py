@@ -238,7 +238,15 @@ class DFCAttention(nn.Sequential):
         return x
 
     def enlarge(self, x: Tensor, target: Tensor) -> Tensor:
-        """Up-sample the attention to the height and width of ``target``."""
+        """Up-sample the attention to the size of a map.
+
+        Args:
+            x: The attention, (N, out_channels, h, w).
+            target: The map; only its height and width are used.
+
+        Returns:
+            (N, out_channels, height and width of ``target``).
+        """
         if self.ratio == 1:
             return x
         return F.interpolate(

@@ -33,6 +33,10 @@ class GhostModule(nn.Module):
         conv_cfg: Convolutions; None is ``nn.Conv2d``.
         norm_cfg: Normalisations; None is batch normalisation.
         act_cfg: Activations; None is ReLU.
+
+    Raises:
+        TypeError, ValueError: If ``dfc`` is wrong, or one of the three cfgs builds no
+            layer. The message names the argument.
     """
 
     def __init__(

@@ -432,7 +432,14 @@ class GhostNet(Backbone):
         return make_divisible(channels * self.widen_factor)
 
     def forward_trunk(self, x: Tensor):
-        """Compute what :meth:`forward` returns; apart, for classes that go on."""
+        """Compute what :meth:`forward` of a backbone returns; apart, for a head on it.
+
+        Args:
+            x: Pictures, (N, in_channels, H, W).
+
+        Returns:
+            A map for each of ``out_indices``, (N, C, H', W').
+        """
         stepping = not torch.jit.is_scripting() and self._steps(x)
         x = self._stem(x) if stepping else self.act1(self.bn1(self.conv_stem(x)))
         height, width = x.shape[2], x.shape[3]
@@ -533,7 +540,10 @@ class GhostNet(Backbone):
         Returns:
             The backbone itself, which cannot be trained any further.
         """
-        from ..deploy.fusion import fold  # which imports this module
+        # Imported here, for it imports this module, as mmghost.weights does: folding and
+        # loading are tables over all the layers, and stand above them. What a person
+        # asks of a network by name (deploy=True, init_cfg) still leads up there.
+        from ..deploy.fusion import fold
 
         if not self.deploy:
             fold(self)

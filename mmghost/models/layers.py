@@ -63,6 +63,9 @@ def conv(
 
     Returns:
         The layer.
+
+    Raises:
+        ValueError: If the cfg builds none.
     """
     if isinstance(kernel_size, tuple):
         padding: int | tuple[int, int] = (kernel_size[0] // 2, kernel_size[1] // 2)
@@ -85,12 +88,20 @@ def conv(
 
 
 def norm(cfg: Cfg, channels: int) -> nn.Module:
-    """Build a normalisation layer for ``channels`` channels from ``norm_cfg``."""
+    """Build a normalisation layer for ``channels`` channels from ``norm_cfg``.
+
+    Raises:
+        ValueError: If the cfg builds none.
+    """
     return _build('norm_cfg', cfg, lambda: build_norm_layer(cfg, channels)[1])
 
 
 def act(cfg: Cfg) -> nn.Module:
-    """Build an activation from ``act_cfg``, in place where that is safe."""
+    """Build an activation from ``act_cfg``, in place where that is safe.
+
+    Raises:
+        ValueError: If the cfg builds none.
+    """
     cfg = copy.deepcopy(cfg)
     if cfg.get('type') in _INPLACE:
         cfg.setdefault('inplace', True)
@@ -118,7 +129,10 @@ class SqueezeExcite(nn.Module):
         channels: Input and output channels.
         ratio: Reduced channels per channel, rounded to a multiple of 4.
         conv_cfg: Convolutions.
-        act_cfg: Inner activation.
+        act_cfg: Inner activation; None is ReLU.
+
+    Raises:
+        ValueError: If a cfg builds no layer.
     """
 
     def __init__(

@@ -97,6 +97,9 @@ def list_models(pretrained: bool = False) -> list[str]:
     Args:
         pretrained: Only those that weights are published for.
 
+    Returns:
+        The names, in the catalogue's order.
+
     Example:
         >>> import mmghost
         >>> mmghost.list_models(pretrained=True)

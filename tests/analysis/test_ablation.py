@@ -8,6 +8,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from mmghost.analysis.ablation import (
     Line,
+    data_options,
     markdown,
     measure,
     plan,
@@ -135,3 +136,20 @@ def test_a_half_written_result_is_none(planned):
     assert run.result is None
     (run.folder / 'result.json').write_text(json.dumps({'top1': 1.0}))
     assert run.result == {'top1': 1.0}
+
+
+def test_data_elsewhere_are_looked_for_before_anything_is_trained(tmp_path):
+    proxy, root = load_config(PROXY), str(tmp_path / 'digits')
+    with pytest.raises(
+        UserError, match=r'digits is no folder .* holds train and val, as'
+    ):
+        data_options(proxy, root)
+    (tmp_path / 'digits/val').mkdir(parents=True)
+    with pytest.raises(
+        UserError, match=r'digits has no train .* holds train and val, as'
+    ):
+        data_options(proxy, root)
+    (tmp_path / 'digits/train').mkdir()
+    moved = load_config(PROXY, data_options(proxy, root))
+    for loader in (moved.train_dataloader, moved.val_dataloader, moved.test_dataloader):
+        assert loader.dataset.data_root == root

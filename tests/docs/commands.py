@@ -78,15 +78,29 @@ def make_targets() -> set[str]:
 
 @cache
 def cmd_options(tool: str) -> set[str]:
-    """Return the options that a tool's source declares."""
-    found = set()
-    for node in ast.walk(ast.parse((ROOT / tool).read_text(encoding='utf-8'))):
-        if (
-            isinstance(node, ast.Call)
-            and getattr(node.func, 'attr', '') == 'add_argument'
-        ):
-            found |= {a.value for a in node.args if isinstance(a, ast.Constant)}
-    return {name for name in found if name.startswith('-')} | {'-h', '--help'}
+    """Return the options that a tool's source declares, by itself or with others."""
+    shared = ast.parse((ROOT / 'mmghost/engine/options.py').read_text(encoding='utf-8'))
+    tree = ast.parse((ROOT / tool).read_text(encoding='utf-8'))
+    found = declared(tree)
+    called = {
+        getattr(n.func, 'id', '') for n in ast.walk(tree) if isinstance(n, ast.Call)
+    }
+    for node in shared.body:
+        if isinstance(node, ast.FunctionDef) and node.name in called:
+            found |= declared(node)
+    return found | {'-h', '--help'}
+
+
+def declared(tree: ast.AST) -> set[str]:
+    """Return the options in the calls of ``add_argument`` in a piece of source."""
+    calls = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, 'attr', '') == 'add_argument'
+    )
+    names = {a.value for n in calls for a in n.args if isinstance(a, ast.Constant)}
+    return {name for name in names if name.startswith('-')}
 
 
 def parse(tool: str, words: list[str]) -> Namespace:

@@ -16,10 +16,10 @@ import argparse
 from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis.ablation import markdown, measure, plan, sweep
+from mmghost.analysis.ablation import data_options, markdown, measure, plan, sweep
 from mmghost.analysis.reproduction import table, tables
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import run_door
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,14 +64,7 @@ def parse_args() -> argparse.Namespace:
         default=20.0,
         help='how long to time the networks of a table; 0 not to',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        default={},
-        metavar='KEY=VALUE',
-        help='override settings of the proxy',
-    )
+    add_cfg_options(parser, what='the proxy')
     args = parser.parse_args()
     if not args.proxy and (args.rows or args.cfg_options or args.data_root):
         parser.error('--rows, --data-root and --cfg-options go with --proxy')
@@ -92,10 +85,9 @@ def main() -> None:
     if not args.proxy:
         show_commands(args.tables)
         return
-    options = dict(args.cfg_options)
+    options = dict(args.cfg_options or {})
     if args.data_root:
-        for loader in ('train', 'val', 'test'):
-            options[f'{loader}_dataloader.dataset.data_root'] = args.data_root
+        options |= data_options(load_config(args.proxy, options), args.data_root)
     proxy = load_config(args.proxy, options)
     work_dir = args.work_dir or Path('work_dirs', 'ablation', Path(args.proxy).stem)
     sweeps = {}

@@ -20,7 +20,7 @@ from mmghost.analysis.loading_speed import (
     time_training,
 )
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import run_door
 
 
@@ -46,13 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-network', action='store_true', help='measure the loading only'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

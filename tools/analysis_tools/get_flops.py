@@ -16,7 +16,7 @@ import json
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis.config_costs import ConfigCost, config_cost
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import run_door
 
 
@@ -35,13 +35,7 @@ def parse_args() -> argparse.Namespace:
         "size that the config's test pipeline gives",
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         parser.error('--shape takes one or two positive numbers: height and width')

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.checks.preflight import preflight
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import UserError, run_door
 
 EXAMPLES = """
@@ -43,13 +43,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         choices=['train', 'val', 'test'],
         help='which data to check (default: all that the config has)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(arguments)
 
 

@@ -19,7 +19,7 @@ from mmghost.deploy.export import OPSET, export_onnx
 from mmghost.deploy.parity import compared_nothing
 from mmghost.deploy.quantisation import check_count, quantise
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import run_door
 
 
@@ -66,13 +66,7 @@ def parse_args() -> argparse.Namespace:
         help='write also NAME_int8.onnx, quantised by this many pictures of the training '
         'set; default: 64',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

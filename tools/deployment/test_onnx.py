@@ -15,7 +15,7 @@ import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.evaluation import evaluate
 from mmghost.deploy.runtime import BACKENDS
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import run_door
 
 
@@ -29,13 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--backend', choices=BACKENDS, help='what computes')
     parser.add_argument('--threads', type=int, help="default: the backend's choice")
     parser.add_argument('--json', help='the file to write the metrics into')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

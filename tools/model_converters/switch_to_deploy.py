@@ -15,7 +15,7 @@ import argparse
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.switching import switch_checkpoint
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.errors import run_door
 
 
@@ -35,7 +35,7 @@ def main() -> None:
         metavar=('HEIGHT', 'WIDTH'),
         help='of the pictures that both forms are compared on; default: 224 224',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
+    add_cfg_options(parser)
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)
     done = switch_checkpoint(cfg, args.checkpoint, args.out, tuple(args.size))

@@ -26,7 +26,7 @@ from mmghost.analysis.attention_maps import (
 from mmghost.analysis.attention_pictures import draw_attention
 from mmghost.analysis.grad_cam import class_index, grad_cam, stages_that_heads_see
 from mmghost.engine.launch import load_config
-from mmghost.engine.options import CfgOptions
+from mmghost.engine.options import add_cfg_options
 from mmghost.engine.predict import Predictor, find_pictures, output_paths
 from mmghost.errors import run_door
 
@@ -64,13 +64,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--device', help='cpu, cuda, cuda:1 ...; default: a GPU if there is one'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

@@ -34,7 +34,8 @@ def to_coco(
 
     Returns:
         The content of a COCO JSON, its ``file_name`` relative to ``labels.pictures``, and
-        what is wrong with the labels, one problem for each kind of fault.
+        what is wrong with the labels, one problem for each kind of fault. Names in VOC's
+        files that are not among ``classes`` are the last categories, without objects.
 
     Raises:
         UserError: If supervision is not installed.
@@ -74,16 +75,16 @@ def to_coco(
         found += [(number, *each) for each in objects]
     if not (classes or labels.classes):
         names = sorted({name for _, name, *_ in found})
+    unknown = sorted({name for _, name, *_ in found} - set(names))
     content = dict(
         images=images,
         annotations=_annotations(found, {name: i for i, name in enumerate(names)}),
-        categories=[dict(id=i, name=name) for i, name in enumerate(names)],
+        categories=[dict(id=i, name=name) for i, name in enumerate([*names, *unknown])],
     )
     problems = [
         Problem(labels.source, f'{len(entries)} {kind}: {examples(entries)}', remedy)
         for (kind, remedy), entries in faults.items()
     ]
-    unknown = sorted({name for _, name, *_ in found} - set(names))
     if unknown:
         problems.append(
             Problem(

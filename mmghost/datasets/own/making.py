@@ -242,6 +242,12 @@ def _split(
         return Split(name, folder, content)
     check_images([picture for picture, _ in labels.files], images, path, split)
     content, problems = to_coco(labels, classes if labels.form == 'voc' else (), masks)
+    others = [name for name in _names(content) if name not in classes]
+    if classes and others and not content['annotations']:
+        raise UserError(
+            f'no object in {labels.source} is called {" or ".join(classes[:3])}'
+            f'{near(classes[0], others, 1)}; there are {examples(others, 10)}'
+        )
     _raise(problems, note)
     _raise(check_coco(content, labels.source, (), masks, split == 'val'), note)
     name = str(Path(out).with_suffix('')) + f'_data/{split}.json'
@@ -274,6 +280,13 @@ def _detection(
                     f'--classes: {name} is no category of {part.ann_file}'
                     f'{near(name, known, 1)}; it has {examples(known, 10)}'
                 )
+    others = {name for part in splits for name in _names(part.content)} - set(classes)
+    for name in classes:
+        hint = near(name, others, 1)
+        if hint and not any(
+            count_objects(part.content, [name]).counts for part in splits
+        ):
+            raise UserError(f'--classes: no object is called {name}{hint}')
     if not classes:
         named = [str(category['name']) for category in train.content['categories']]
         present = {entry['category_id'] for entry in train.content['annotations']}

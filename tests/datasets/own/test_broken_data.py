@@ -29,6 +29,7 @@ from .breaking import (
 )
 
 A_LABEL = 'yolo/labels/train/train_000000000001.txt'
+VOC = 'voc/ImageSets/Main/train.txt', 'voc/ImageSets/Main/val.txt'
 AN_XML = 'voc/Annotations/train_000000000001.xml'
 # form, what breaks it, the words of file or entry, and those of the remedy
 # fmt: off
@@ -248,6 +249,14 @@ def test_many_annotations_broken_at_random_end_in_words_or_train(own, seed):
         (
             dict(classes=['circle', 'circel']),
             '--classes: circel is no category of coco/train.json; did you mean circle?',
+        ),
+        (
+            dict(train=VOC[0], val=VOC[1], classes=['circel', 'ring']),
+            '--classes: no object is called circel; did you mean circle?',
+        ),
+        (
+            dict(train=VOC[0], val=VOC[1], classes=['circel']),
+            'train.txt is called circel; did you mean circle?',
         ),
         (
             dict(choices=Choices(model='yolo')),
