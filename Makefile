@@ -15,7 +15,7 @@ RUN = PYTHONPATH='$(CURDIR)'"$${PYTHONPATH:+:$$PYTHONPATH}" '$(VENV)/bin/python'
 PYTEST = $(RUN) -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-all test-docs docs bench lint format clean
+.PHONY: help env demo test tests test-all test-docs docs bench lint format clean
 
 help:  ## List what there is
 	@echo 'make env       build $(VENV) with the tested versions of everything'
@@ -45,6 +45,9 @@ demo: env
 
 test: env
 	$(PYTEST) -m 'not slow'
+
+# Without this make would find the folder, do nothing and call it done.
+tests: test
 
 test-all: env
 	$(PYTEST)

@@ -4,6 +4,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -42,6 +43,27 @@ def examples(names: Sequence[Any], count: int = 3) -> str:
     """Name the first few of many."""
     shown = ', '.join(str(name) for name in names[:count])
     return shown if len(names) <= count else f'{shown} and {len(names) - count} more'
+
+
+def why_no_file(path: str | os.PathLike) -> str:
+    """Say what is wrong with a path that should name a file of weights and names none.
+
+    Args:
+        path: Where there is nothing, or a folder.
+
+    Returns:
+        What follows behind the path: that it is a folder, with the names of checkpoints
+        in it; or that nothing is there, with a file beside it that may have been meant.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(found.name for found in path.glob('*.pth'))
+        holds = f', such as {examples(files)}' if files else ''
+        return f'is a folder; name a file in it{holds}'
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    hint = near(path.name, (found.name for found in beside), 1)
+    seen = '' if path.is_absolute() else f' (seen from {Path.cwd()})'
+    return f'there is no such file{seen}{hint}'
 
 
 def run_door(main: Any, interrupted: str = 'interrupted') -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE, LOCK, LOG = 'mmghost-env.json', 'mmghost-env.lock', 'mmghost-env.log'
-NEEDED_GB = 8  # the onedl stack takes 6.7 GB, most of it torch's CUDA libraries
+NEEDED_GB = 8  # the onedl stack takes 7.4 GB, most of it torch's CUDA libraries
 
 # Pythons that the pinned versions have wheels for, the first choice first.
 PYTHONS = {'onedl': ('3.11', '3.12', '3.10'), 'openmmlab': ('3.11', '3.10')}

@@ -200,7 +200,12 @@ def sweep(runs: Sequence[Run], say: Callable[[str], None] = print) -> None:
         cfg = deepcopy(run.cfg)
         # Runners of one process must not share a name.
         cfg.experiment_name = f'{run.folder.name}-{time.time_ns()}'
-        run_train(prepare_train(cfg, resume='auto'))
+        try:
+            run_train(prepare_train(cfg, resume='auto'))
+        except KeyboardInterrupt:  # whose words are of a --resume that is not here
+            raise KeyboardInterrupt(
+                'interrupted; the same command goes on from the end of the last epoch'
+            ) from None
         gc.collect()  # ends the workers of its loaders
         top1 = last_metric(run.folder)
         _write_whole(

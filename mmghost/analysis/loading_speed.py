@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
@@ -151,7 +152,13 @@ def time_training(
     scope = DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope)
     with in_plain_words(cfg), scope:
         model = build_model(cfg).to(device).train()
-        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel('WARNING')  # mmengine tells of each parameter without decay
+        try:
+            wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+        finally:
+            logger.setLevel(level)
     wrapper.initialize_count_status(model, 0, 10**9)
     _train_step(model, wrapper, batch, device)
     pictures, begun = 0, time.perf_counter()

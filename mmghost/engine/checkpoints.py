@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner, load_state_dict
 from torch import Tensor, nn
 
-from ..errors import UserError, examples
+from ..errors import UserError, examples, why_no_file
 from ..weights.pickle_names import globals_in
 from ..weights.pickles import BOOKKEEPING, is_trusted, would_run
 from ..weights.reading import holds_no_code
@@ -153,7 +153,7 @@ def check_file(path: str, what: str = 'checkpoint') -> None:
     if '://' in path:
         return
     if not os.path.isfile(path):
-        raise UserError(f'{what} {path}: there is no such file')
+        raise UserError(f'{what} {path}: {why_no_file(path)}')
     if holds_no_code(Path(path)):
         return  # MindSpore's or safetensors, which mmghost reads for mmengine
     if not is_whole(path):

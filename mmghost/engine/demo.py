@@ -63,6 +63,7 @@ def run_demo(
 
     Raises:
         UserError: If something must be mended first.
+        KeyboardInterrupt: When stopped; with how to go on, if the state was saved.
     """
     seconds, start = {}, time.monotonic()
 
@@ -84,7 +85,15 @@ def run_demo(
     options['randomness.seed'] = seed
     options.update(cfg_options or {})
     cfg = load_config(str(config), options, str(out / 'training'))
-    run_train(prepare_train(cfg))
+    try:
+        run_train(prepare_train(cfg))
+    except KeyboardInterrupt as stopped:
+        if not str(stopped):
+            raise
+        raise KeyboardInterrupt(
+            f'{stopped}\n--resume belongs to python tools/train.py '
+            f'{Path(cfg.work_dir) / config.name}; the demo itself begins anew'
+        ) from None
     lap('training and evaluation')
 
     curves = read_curves(cfg.work_dir)

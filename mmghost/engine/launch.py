@@ -62,7 +62,7 @@ def load_config(
         ) from None
     except Exception as error:
         raise UserError(
-            f'config {path} cannot be read: {error}{_other_family(error)}'
+            f'config {path} cannot be read: {error}{_other_family(error, path)}'
         ) from error
     toolbox_of(cfg)
     if 'model' not in cfg:
@@ -77,12 +77,19 @@ def load_config(
     return cfg
 
 
-def _other_family(error: BaseException) -> str:
-    """Say where a base such as ``mmseg::`` lies if its package has another name here.
+def _other_family(error: BaseException, path: str) -> str:
+    """Say where a base such as ``mmseg::`` lies that mmengine does not find by its name.
 
     mmengine looks for the packages of the official releases; to install one beside its
-    fork, as it asks for, would spoil both.
+    fork, as it asks for, would spoil both. ``mmghost::`` it does not know.
     """
+    if 'mmghost::' in Path(path).read_text(encoding='utf-8', errors='replace'):
+        from ..datasets.own.writing import configs_folder
+
+        return (
+            '\nmmengine does not know mmghost by name: in place of mmghost::NAME.py '
+            f'write {configs_folder()}/NAME.py'
+        )
     for package, official in (('mmseg', 'mmsegmentation'), ('mmdet', 'mmdet')):
         spec = importlib.util.find_spec(package)
         if f'{official} is not installed' in str(error) and spec is not None:

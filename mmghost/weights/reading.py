@@ -22,7 +22,7 @@ from mmengine import fileio
 from mmengine.dist import barrier, get_dist_info
 from torch import Tensor
 
-from ..errors import examples, near
+from ..errors import examples, why_no_file
 from . import mindspore, pickles
 from .catalogue import sha256_of
 from .errors import WeightsError
@@ -286,17 +286,8 @@ def local_path(source: str) -> Iterator[Path]:
 
 def _existing(name: str, source: str) -> Path:
     path = Path(name).expanduser()
-    if path.is_dir():
-        files = sorted(found.name for found in path.glob('*.pth'))
-        holds = f', such as {examples(files)}' if files else ''
-        raise WeightsError(f'{source}: is a folder; name a file in it{holds}')
-    if not path.exists():
-        siblings = []
-        if path.parent.is_dir():
-            siblings = [found.name for found in path.parent.iterdir()]
-        hint = near(path.name, siblings, 1)
-        absolute = '' if path.is_absolute() else f' (seen from {Path.cwd()})'
-        raise WeightsError(f'{source}: there is no such file{absolute}{hint}')
+    if path.is_dir() or not path.exists():
+        raise WeightsError(f'{source}: {why_no_file(path)}')
     return path
 
 

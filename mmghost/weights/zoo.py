@@ -1,7 +1,9 @@
 """Networks with their published weights in one call, for people outside a config."""
 
+from pathlib import Path
 from typing import Any
 
+from ..errors import near
 from ..models import GhostNetClassifier, GhostNetV1, GhostNetV2
 from ..models.ghostnet import GhostNet
 from . import catalogue
@@ -78,4 +80,7 @@ def _choose(
         )
     if pretrained in tags:
         return entry.weights[tags.index(pretrained)]
+    hint = near(pretrained, tags, 1)
+    if hint and not Path(pretrained).exists():
+        raise WeightsError(f'pretrained={pretrained!r}: there is no such file{hint}')
     return pretrained

@@ -62,13 +62,13 @@ def test_a_stopped_sweep_goes_on_and_trains_nothing_twice(planned, monkeypatch):
     def counted(loop):
         if len(epochs) == 3:
             epochs.append('stopped')
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt('--resume')  # as from mmghost.InterruptHook
         epochs.append((loop.runner.work_dir.rsplit('/', 1)[1], loop.epoch))
         return whole(loop)
 
     monkeypatch.setattr(EpochBasedTrainLoop, 'run_epoch', counted)
     runs = planned(toy)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r'^interrupted; the same command'):
         sweep(runs, said.append)
     first, second = (run.folder.name for run in runs)
     assert epochs == [(first, 0), (first, 1), (second, 0), 'stopped']

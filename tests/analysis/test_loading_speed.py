@@ -4,6 +4,7 @@ import time
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmghost.analysis.loading_speed import (
     check_loader,
@@ -48,7 +49,7 @@ def test_a_loader_gives_pictures_of_every_epoch(cfg):
     assert time_loader(cfg, workers=0, seconds=0.3) > 1
 
 
-def test_the_network_takes_steps_of_the_asked_size(cfg, monkeypatch):
+def test_the_network_takes_steps_of_the_asked_size_and_logs_nothing(cfg, monkeypatch):
     from mmpretrain.models import ImageClassifier
 
     sizes = []
@@ -59,8 +60,15 @@ def test_the_network_takes_steps_of_the_asked_size(cfg, monkeypatch):
         return loss(self, inputs, data_samples)
 
     monkeypatch.setattr(ImageClassifier, 'loss', note)
+    # Of such settings mmengine logs a line for each parameter.
+    cfg.optim_wrapper.optimizer.weight_decay = 1e-4
+    cfg.optim_wrapper.paramwise_cfg = dict(norm_decay_mult=0.0)
+    logged = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'callHandlers', logged.append)
     assert time_training(cfg, seconds=0.3, batch_size=4) > 1
     assert set(sizes) == {4} and len(sizes) > 1
+    assert not [record.msg for record in logged if 'paramwise' in record.msg]
 
 
 def test_pictures_that_are_not_there_are_told_and_none_is_opened(

@@ -162,6 +162,19 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content, mess
         check_file(str(path))
 
 
+def test_a_path_beside_the_mark_is_answered_with_what_there_is(tmp_path):
+    """Which epoch was the best differs from one training to the next."""
+    save(tmp_path / 'best_coco_bbox_mAP_epoch_3.pth')
+    with pytest.raises(
+        UserError, match=r'no such file; did you mean best_coco_bbox_mAP_epoch_3\.pth'
+    ):
+        check_file(str(tmp_path / 'best_coco_bbox_mAP_epoch_4.pth'))
+    with pytest.raises(
+        UserError, match=r'is a folder; name a file in it, such as best_coco'
+    ):
+        check_file(str(tmp_path))
+
+
 def test_a_broken_file_is_answered_with_the_whole_one_beside_it(tmp_path):
     save(tmp_path / 'epoch_1.pth')
     cut(save(tmp_path / 'epoch_2.pth'))

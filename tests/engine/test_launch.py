@@ -64,7 +64,8 @@ def test_a_training_logs_evaluates_and_checkpoints(trained, task):
     assert {path.name for path in work.glob('*.pth')} == {'iter_2.pth', 'iter_4.pth'}
     text = logged(work)
     assert METRIC[task] in text
-    assert 'pictures named' in text
+    maps = ' and label maps' if task == 'segmentation' else ''
+    assert f' pictures{maps} named, ' in text
     before, after = weights(work, 'iter_2.pth'), weights(work, 'iter_4.pth')
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert any(name.startswith('backbone.') for name in moved)

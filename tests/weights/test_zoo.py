@@ -115,7 +115,8 @@ def test_a_path_is_taken_and_a_backbone_too(tmp_path, log):
         ('ghostnetv2-1.1', False, 'did you mean ghostnetv'),
         ('ghostnetv1-1.7', True, 'no weights are published'),
         ('ghostnetv2-1.0', 3, "'release', 'timm', 'mindspore'"),
-        ('ghostnetv2-1.0', 'relaese', 'there is no such file'),
+        ('ghostnetv2-1.0', 'relaese', 'there is no such file; did you mean release?'),
+        ('ghostnetv2-1.0', 'gone.pth', 'there is no such file'),
     ],
 )
 def test_a_wrong_name_or_tag_says_what_there_is(name, pretrained, says):

@@ -100,11 +100,12 @@ def preflight(
                 )
                 picture_seconds = max(0.0, picture_seconds - report.seconds)
                 problems += picture_problems(report, path)
+                maps = check_label_maps(dataset, picture_seconds, report.broken)
+                kinds = 'pictures' if maps is None else 'pictures and label maps'
                 note(
-                    f'preflight: {path}: {report.total} pictures named, '
+                    f'preflight: {path}: {report.total} {kinds} named, '
                     f'{report.checked} opened in {report.seconds:.1f} s'
                 )
-                maps = check_label_maps(dataset, picture_seconds, report.broken)
                 if maps is not None:
                     picture_seconds = max(0.0, picture_seconds - maps.seconds)
                     problems += label_map_problems(maps, path)

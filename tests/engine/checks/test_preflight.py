@@ -196,6 +196,19 @@ def test_a_wrong_setting_of_the_loop_is_told_with_what_was_meant(tmp_path, shape
     )
 
 
+@pytest.mark.parametrize('name', ['retinanet.py', 'detection/retinanet.py'])
+def test_a_base_in_mmghosts_scope_is_answered_with_the_folder_of_its_configs(
+    tmp_path, name
+):
+    """mmengine has other words for a name with a folder before it than for one without."""
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'mmghost::{name}'\n")
+    with pytest.raises(UserError) as caught:
+        load_config(str(path))
+    folder = re.search(r'write (\S+)/NAME\.py', str(caught.value))[1]
+    assert (Path(folder) / '_base_').is_dir()
+
+
 def test_a_base_of_a_toolbox_under_another_name_is_told_where_it_lies(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text("_base_ = 'mmseg::deeplabv3/no_such.py'\n")
