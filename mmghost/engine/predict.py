@@ -19,6 +19,7 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 from ..errors import UserError
 from .building import build_model
 from .checkpoints import check_file, check_fit, state_dict_of
+from .checks.data import near_file
 from .checks.pictures import SUFFIXES, list_pictures, picture_fault
 from .checks.preflight import build_datasets
 from .launch import in_plain_words, prepares_tests
@@ -38,7 +39,7 @@ def find_pictures(path: str) -> list[str]:
     elif os.path.isfile(path):
         found = [path]
     else:
-        raise UserError(f'{path}: there is no such picture or folder')
+        raise UserError(f'{path}: there is no such picture or folder{near_file(path)}')
     for name in found:
         fault = picture_fault(name)
         if fault:

@@ -129,3 +129,5 @@ def test_pictures_that_are_not_there_or_not_whole_are_refused_by_name(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'\xff\xd8\xff')
     with pytest.raises(UserError, match=r'a\.jpg is'):
         find_pictures(str(tmp_path))
+    with pytest.raises(UserError, match=r'folder; did you mean a\.jpg\?'):
+        find_pictures(str(tmp_path / 'a.jpeg'))
