@@ -22,9 +22,11 @@ JUNK: tuple[Any, ...] = (
 
 def depths(quick: int, deep: int) -> pytest.MarkDecorator:
     """Run a test with ``examples`` inputs: a few, and in the slow ones many."""
+    # Hundreds of inputs take minutes, on a busy machine longer than any test may hang.
+    marks = [pytest.mark.slow, pytest.mark.timeout(3600)]
     return pytest.mark.parametrize(
         'examples',
-        [quick, pytest.param(deep, marks=pytest.mark.slow)],
+        [quick, pytest.param(deep, marks=marks)],
         ids=['quick', 'deep'],
     )
 

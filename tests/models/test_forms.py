@@ -1,5 +1,6 @@
 """The forms that a backbone takes on its way to a device: scripted, compiled, exported."""
 
+import functools
 import io
 
 import pytest
@@ -52,6 +53,20 @@ def test_traced_it_computes_the_same_at_the_traced_size(cls, output_stride):
     assert_same(traced, model, (67, 45))
 
 
+@functools.cache
+def exports_open_pools() -> bool:
+    """Whether torch.export leaves the size open of a picture that is pooled (not 2.6)."""
+    sizes = {axis: torch.export.Dim(f'size{axis}', min=97, max=2048) for axis in (2, 3)}
+    pool = torch.nn.AvgPool2d(2)
+    try:
+        torch.export.export(
+            pool, (torch.ones(1, 1, 128, 160),), dynamic_shapes=(sizes,)
+        )
+    except Exception:  # torch's own, of several kinds and private names
+        return False
+    return True
+
+
 @pytest.mark.skipif(not hasattr(torch.export, 'Dim'), reason='torch has no export.Dim')
 @FORMS
 def test_exported_with_sizes_left_open_it_computes_the_same(cls, output_stride):
@@ -60,6 +75,8 @@ def test_exported_with_sizes_left_open_it_computes_the_same(cls, output_stride):
     # size of one for a constant.
     model = build(cls, output_stride)
     free = output_stride == 32
+    if free and cls is GhostNetV2 and not exports_open_pools():
+        pytest.skip("this torch's export binds the size of what is pooled")
     least, unit = (97, 1) if free else (4, 32)
     sizes = {0: torch.export.Dim('n', max=64)}
     for axis, name in ((2, 'h'), (3, 'w')):
