@@ -34,7 +34,7 @@ class CfgOptions(DictAction):
                 )
             try:
                 self._parse_iterable(value)
-            except AssertionError:
+            except (AssertionError, RecursionError):  # not as many, or not in order
                 raise ArgumentError(
                     self, f'{text!r}: the brackets do not match'
                 ) from None

@@ -123,6 +123,7 @@ def test_the_flag_reads_any_text_or_refuses_it_in_words(examples):
         ('=3', "'=3' is not KEY=VALUE"),
         ('a..b=3', "'a..b=3' is not KEY=VALUE"),
         ('a=[(1, 2]', 'the brackets do not match'),
+        ('a=],[', 'the brackets do not match'),
     ],
 )
 def test_a_flag_that_cannot_be_read_ends_with_status_2_and_words(capsys, text, words):
