@@ -58,8 +58,9 @@ def toolbox_of(cfg: Config) -> Toolbox:
     scope = cfg.get('default_scope')
     if scope is None:
         kind = cfg.get('model', {}).get('type', '')
-        scope = (kind if isinstance(kind, str) else kind.__module__).split('.')[0]
-    if scope not in TOOLBOXES:
+        place = kind if isinstance(kind, str) else getattr(kind, '__module__', '')
+        scope = place.split('.')[0]
+    if not isinstance(scope, str) or scope not in TOOLBOXES:
         raise UserError(
             f'default_scope = {cfg.get("default_scope")!r} in {cfg.filename}; these tools '
             f'serve configs of {", ".join(TOOLBOXES)}'

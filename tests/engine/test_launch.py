@@ -295,6 +295,8 @@ def test_work_dir_is_the_flag_before_the_config_before_the_name(tmp_path, shapes
             "default_scope = 'mmpose'\nmodel = dict()",
             'mmpose.*mmdet, mmseg, mmpretrain',
         ),
+        ('default_scope = [1]\nmodel = dict()', r'default_scope = \[1\]'),
+        ('model = dict(type=3)', 'these tools serve configs of'),
         ("default_scope = 'mmdet'", 'has no model'),
         (
             "custom_imports = dict(imports=['no_such_module'])\n"
@@ -302,7 +304,7 @@ def test_work_dir_is_the_flag_before_the_config_before_the_name(tmp_path, shapes
             'no_such_module',
         ),
     ],
-    ids=['syntax', 'base', 'scope', 'model', 'import'],
+    ids=['syntax', 'base', 'scope', 'no name', 'no type', 'model', 'import'],
 )
 def test_a_config_that_cannot_be_read_is_told_in_one_message(tmp_path, text, words):
     path = tmp_path / 'c.py'
