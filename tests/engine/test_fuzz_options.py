@@ -182,6 +182,7 @@ def test_a_key_that_leads_nowhere_is_told(tmp_path, shapes, key, words):
         ),
         ({'optim_wrapper.optimizer.lr': -1}, r'SGD cannot be built: .*rate: -1'),
         ({'env_cfg.mp_cfg.mp_start_method': 'x'}, 'env_cfg: ValueError: .*x'),
+        ({'train_cfg.type': True}, r"train_cfg: type must be a str .*'bool'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else '',
 )

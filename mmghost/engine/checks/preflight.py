@@ -187,8 +187,8 @@ def _check_train_loop(cfg: Config) -> list[Problem]:
     if kind is None:
         kind = 'EpochBasedTrainLoop' if loop.get('by_epoch') else 'IterBasedTrainLoop'
     cls = LOOPS.get(kind) if isinstance(kind, str) else kind
-    if cls is None:
-        return []  # building it tells that
+    if not callable(cls):  # unknown, or no type at all: building it tells that
+        return []
     parameters = inspect.signature(cls).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return []

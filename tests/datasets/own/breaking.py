@@ -10,6 +10,7 @@ import pytest
 
 from mmghost.datasets.own import new_config
 from mmghost.datasets.own.making import Choices
+from tests.helpers import changed
 
 WAYS = {
     'coco': ('detection', 'coco/train.json', 'coco/val.json'),
@@ -40,17 +41,7 @@ def edit(name: str, path: str, value: Any) -> Callable[[Path], None]:
     """Set an entry of a JSON; None deletes it."""
 
     def change(root: Path) -> None:
-        content = json.loads((root / name).read_text())
-        node = content
-        *parents, last = [
-            int(p) if p.lstrip('-').isdigit() else p for p in path.split('.')
-        ]
-        for parent in parents:
-            node = node[parent]
-        if value is None:
-            del node[last]
-        else:
-            node[last] = value
+        content = changed(json.loads((root / name).read_text()), path, value)
         (root / name).write_text(json.dumps(content))
 
     return change

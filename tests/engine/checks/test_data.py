@@ -1,6 +1,5 @@
 """Data sets as they lie on the disk: each fault is told by file, entry and remedy."""
 
-import copy
 import json
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from mmengine.config import Config
 
 from mmghost.engine.checks.data import check_class_names, check_coco, load_coco
 from mmghost.engine.checks.preflight import preflight
+from tests.helpers import changed
 
 from ..toys import CLASSES, write_config
 
@@ -127,19 +127,6 @@ GOOD = {
 }  # fmt: skip
 
 
-def changed(path: str, value) -> dict:
-    content = copy.deepcopy(GOOD)
-    node = content
-    *parents, last = [int(p) if p.isdigit() else p for p in path.split('.')]
-    for parent in parents:
-        node = node[parent]
-    if value is None:
-        del node[last]
-    else:
-        node[last] = value
-    return content
-
-
 def test_a_good_file_has_no_problems():
     assert check_coco(GOOD, 'a.json', ['cat']) == []
     assert check_coco(GOOD, 'a.json', ['cat'], test=True) == []
@@ -166,22 +153,26 @@ def test_a_good_file_has_no_problems():
     ],
 )  # fmt: skip
 def test_a_fault_in_an_entry_is_told_with_the_entry(path, value, words):
-    found = [p for p in check_coco(changed(path, value), 'a.json') if p.fatal]
+    found = [p for p in check_coco(changed(GOOD, path, value), 'a.json') if p.fatal]
     assert any(words in problem.what for problem in found), found
 
 
 def test_masks_need_a_segmentation_and_evaluation_needs_iscrowd():
     (masks,) = check_coco(GOOD, 'a.json', masks=True)
     assert masks.what.startswith('2 annotations without a segmentation')
-    (crowd,) = check_coco(changed('annotations.0.iscrowd', None), 'a.json', test=True)
+    (crowd,) = check_coco(
+        changed(GOOD, 'annotations.0.iscrowd', None), 'a.json', test=True
+    )
     assert 'without iscrowd' in crowd.what
-    (crowd,) = check_coco(changed('annotations.0.iscrowd', 'no'), 'a.json', test=True)
+    (crowd,) = check_coco(
+        changed(GOOD, 'annotations.0.iscrowd', 'no'), 'a.json', test=True
+    )
     assert 'iscrowd is neither 0 nor 1' in crowd.what
 
 
 @pytest.mark.parametrize('box', [[200, 10, 20, 20], [-30, 0, 20, 20], [5, 5, 0, 9]])
 def test_boxes_that_mmdet_leaves_out_are_told_but_stop_nothing(box):
-    (problem,) = check_coco(changed('annotations.1.bbox', box), 'a.json')
+    (problem,) = check_coco(changed(GOOD, 'annotations.1.bbox', box), 'a.json')
     assert not problem.fatal
     assert '1 boxes of no area' in problem.what
 
