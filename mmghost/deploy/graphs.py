@@ -169,6 +169,11 @@ class DetectorGraph(Graph):
     inputs = ('image', 'image_size', 'scale_factor')
     outputs = ('dets', 'labels')
 
+    @property
+    def free(self) -> dict[str, dict[int, str]]:
+        """As many rows as the head keeps at most, a number that tracing does not see."""
+        return {name: {0: 'batch', 1: 'objects'} for name in self.outputs}
+
     def candidates(self, scores: Tensor, count: int, threshold: float) -> tuple:
         """Take the best pairs of a place and a class.
 

@@ -148,6 +148,20 @@ def test_every_file_was_checked_at_several_sizes_and_batches(toy, kind):
     assert len(sizes) >= 4 and {n for n, *_ in sizes} >= {1, 3}
 
 
+@pytest.mark.parametrize(
+    ('kind', 'outputs'),
+    [
+        (
+            'retinanet',
+            {'dets': ['batch', 'objects', 5], 'labels': ['batch', 'objects']},
+        ),
+        ('segmentor', {'labels': ['batch', 'original_height', 'original_width']}),
+    ],
+)
+def test_the_open_axes_of_a_file_say_what_they_follow(toy, kind, outputs):
+    assert toy(kind).export.outputs == outputs
+
+
 def test_a_file_that_computes_something_else_is_not_kept(toy, tmp_path, monkeypatch):
     cfg, checkpoint, _ = toy('retinanet')
     right = DetectorGraph.suppress
