@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from ..errors import UserError, near
+from .options import option_key
 
 # A full disk, a quota, a limit on the size of files.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -337,14 +338,15 @@ def offline_advice(path: str, url: str) -> str:
     """
     return (
         f'{path} asks for {url}. Without a network: fetch that file on another machine '
-        f'and pass --cfg-options {path}.checkpoint=PATH_OF_THE_FILE; or '
+        f'and pass --cfg-options {option_key(path)}.checkpoint=PATH_OF_THE_FILE; or '
         + from_scratch(path)
     )
 
 
 def from_scratch(path: str) -> str:
     """Say how to train without the weights that ``path`` asks for."""
+    whole = re.sub(r'(\[\d+\])+$', '', path)  # of several initialisations all go
     return (
-        f'train from scratch with --cfg-options {path}=None '
+        f'train from scratch with --cfg-options {option_key(whole)}=None '
         'model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
     )

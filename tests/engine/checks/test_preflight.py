@@ -132,6 +132,23 @@ def test_heads_that_predict_no_classes_are_let_alone():
     assert check_num_classes(cfg, Data()) == []
 
 
+def test_places_in_lists_are_offered_as_cfg_options_takes_them():
+    class Data:
+        metainfo = dict(classes=('a', 'b'))
+
+    heads = [dict(num_classes=2), dict(num_classes=80)]
+    cfg = Config(dict(model=dict(type='M', roi_head=dict(bbox_head=heads))))
+    (problem,) = check_num_classes(cfg, Data())
+    assert problem.where == 'model.roi_head.bbox_head[1].num_classes'
+    assert problem.remedy == '--cfg-options model.roi_head.bbox_head.1.num_classes=2'
+
+    several = [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='gone.pth')]
+    (problem,) = check_weights(model(init_cfg=several))
+    assert problem.where == 'model.backbone.init_cfg[1].checkpoint'
+    assert ' model.backbone.init_cfg.1.checkpoint=PATH' in problem.remedy
+    assert ' model.backbone.init_cfg=None ' in problem.remedy
+
+
 def run_with_toolbox(path: str, **changes) -> Runner:
     """Do what the toolboxes' own train.py does."""
     cfg = Config.fromfile(path)
