@@ -432,7 +432,9 @@ def segmentation_files(dataset: Any) -> tuple[list[str], list[str]]:
         stems = [line.strip() for line in list_from_file(dataset.ann_file)]
         pictures = [os.path.join(folder, stem + suffix) for stem in stems]
     else:
+        # mmseg tells capitals apart.
         pictures = list_pictures(folder, suffix.lower())
+        pictures = [name for name in pictures if name.endswith(suffix)]
         stems = [os.path.relpath(name, folder)[: -len(suffix)] for name in pictures]
     if maps is None:
         return pictures, []
