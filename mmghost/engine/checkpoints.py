@@ -152,6 +152,7 @@ def check_file(path: str, what: str = 'checkpoint') -> None:
     """
     if '://' in path:
         return
+    path = os.path.expanduser(path)  # as all do that read it
     if not os.path.isfile(path):
         raise UserError(f'{what} {path}: {why_no_file(path)}')
     if holds_no_code(Path(path)):

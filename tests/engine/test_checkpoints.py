@@ -175,6 +175,17 @@ def test_files_of_formats_without_code_are_checkpoints_too(tmp_path):
         check_file(str(path))
 
 
+def test_a_checkpoint_may_be_named_from_the_persons_own_folder(tmp_path, monkeypatch):
+    """As ``load_from`` of a config, where no shell puts the folder in place of ``~``."""
+    save(tmp_path / 'a.pth')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    check_file('~/a.pth')
+    with pytest.raises(
+        UserError, match=r'b\.pth: there is no such file; did you mean a'
+    ):
+        check_file('~/b.pth')
+
+
 @pytest.mark.parametrize(
     ('content', 'message'),
     [

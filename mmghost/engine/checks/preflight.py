@@ -231,7 +231,7 @@ def check_weights(cfg: Config) -> list[Problem]:
         is_path = isinstance(name, str) and '://' not in name
         if type_name(node.get('type')) != 'Pretrained' or not is_path:
             continue
-        if not os.path.isfile(name):
+        if not os.path.isfile(os.path.expanduser(name)):
             problems.append(
                 Problem(
                     f'{path}.checkpoint',

@@ -76,9 +76,10 @@ def test_a_missing_weight_file_is_told_with_both_ways_to_go_on(tmp_path):
     assert 'model.backbone.init_cfg=None' in problem.remedy
 
 
-def test_a_weight_file_that_is_there_and_a_url_are_let_alone(tmp_path):
+def test_a_weight_file_that_is_there_and_a_url_are_let_alone(tmp_path, monkeypatch):
     (tmp_path / 'a.pth').touch()
-    for name in (str(tmp_path / 'a.pth'), 'https://example.org/a.pth'):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for name in (str(tmp_path / 'a.pth'), '~/a.pth', 'https://example.org/a.pth'):
         cfg = model(init_cfg=dict(type='Pretrained', checkpoint=name))
         assert check_weights(cfg) == []
 
