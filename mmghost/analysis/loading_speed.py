@@ -122,8 +122,7 @@ def time_loader(
     next(batches)
     pictures, begun = 0, time.perf_counter()
     for _ in _during(seconds):
-        next(batches)
-        pictures += cfg[loader].batch_size
+        pictures += _pictures_in(next(batches))
     return pictures / (time.perf_counter() - begun)
 
 
@@ -164,7 +163,7 @@ def time_training(
     pictures, begun = 0, time.perf_counter()
     for _ in _during(seconds):
         _train_step(model, wrapper, batch, device)
-        pictures += cfg.train_dataloader.batch_size
+        pictures += _pictures_in(batch)
     return pictures / (time.perf_counter() - begun)
 
 
@@ -180,6 +179,11 @@ def _during(seconds: float) -> Iterator[None]:
     yield
     while time.perf_counter() < end:
         yield
+
+
+def _pictures_in(batch: dict) -> int:
+    """Count the pictures of a batch: the last one of an epoch may be smaller."""
+    return len(batch['inputs'])
 
 
 def _train_step(model, wrapper, batch, device: str) -> None:

@@ -32,7 +32,7 @@ def is_whole(path: str | os.PathLike) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (zipfile.BadZipFile, EOFError, OSError):
+    except Exception:  # zipfile has many words for damage
         pass
     try:
         with path.open('rb') as file:
@@ -152,6 +152,7 @@ def check_file(path: str, what: str = 'checkpoint') -> None:
     """
     if '://' in path:
         return
+    path = os.path.expanduser(path)  # as all do that read it
     if not os.path.isfile(path):
         raise UserError(f'{what} {path}: {why_no_file(path)}')
     if holds_no_code(Path(path)):

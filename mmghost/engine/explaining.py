@@ -9,6 +9,7 @@ import time
 import traceback
 import urllib.error
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +19,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from ..errors import UserError, near
+from .options import option_key
 
 # A full disk, a quota, a limit on the size of files.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -56,6 +58,8 @@ _READERS = {
     '__init__': 'the config',  # hands all parts on
     'train': 'the config',
 }
+# Where a slip of the pen names a place such as `/config`, `/` and all data lie below it.
+_MOST_FOLDERS = 500
 _WIDTHS = ('width', 'width_mult', 'width_multiplier', 'multiplier', 'alpha')
 _BEFORE = (
     'before_run',
@@ -66,15 +70,17 @@ _BEFORE = (
 
 def near_config(path: str) -> str:
     """Name configs of nearly the name of one that is not there."""
-    folder = Path(path).parent
-    roots = (
-        [folder]
-        if folder.is_dir()
-        else [parent for parent in folder.parents if parent.is_dir()][:1]
-    )
-    paths = [found for root in roots for found in root.rglob('*.py')][:5000]
-    # Without the suffix, which makes all names alike, and bases, which cannot run.
-    by_name = {found.stem: str(found) for found in paths if '_base_' not in found.parts}
+    folders = [Path(path).parent, *Path(path).parent.parents]
+    start = next((folder for folder in folders if folder.is_dir()), folders[-1])
+    by_name: dict[str, str] = {}
+    for place, below, names in islice(os.walk(start), _MOST_FOLDERS):
+        # Hidden folders hold environments, with other projects' configs.
+        below[:] = sorted(name for name in below if not name.startswith('.'))
+        if '_base_' in Path(place).parts:
+            continue  # bases cannot run
+        for name in names:
+            if name.endswith('.py'):  # which would make all names alike
+                by_name.setdefault(name[:-3], os.path.join(place, name))
     found = difflib.get_close_matches(Path(path).stem, by_name, 3, cutoff=0.7)
     return (
         f'; did you mean {" or ".join(by_name[name] for name in found)}?'
@@ -337,14 +343,15 @@ def offline_advice(path: str, url: str) -> str:
     """
     return (
         f'{path} asks for {url}. Without a network: fetch that file on another machine '
-        f'and pass --cfg-options {path}.checkpoint=PATH_OF_THE_FILE; or '
+        f'and pass --cfg-options {option_key(path)}.checkpoint=PATH_OF_THE_FILE; or '
         + from_scratch(path)
     )
 
 
 def from_scratch(path: str) -> str:
     """Say how to train without the weights that ``path`` asks for."""
+    whole = re.sub(r'(\[\d+\])+$', '', path)  # of several initialisations all go
     return (
-        f'train from scratch with --cfg-options {path}=None '
+        f'train from scratch with --cfg-options {option_key(whole)}=None '
         'model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
     )

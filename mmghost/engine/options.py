@@ -1,6 +1,7 @@
 """Flags that several doors have, and the shape of a config after --cfg-options."""
 
 import os
+import re
 from argparse import SUPPRESS, ArgumentError, ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
@@ -58,6 +59,11 @@ def add_cfg_options(
         metavar='KEY=VALUE',
         help=f'override settings of {what}' + (f', e.g. {such_as}' if such_as else ''),
     )
+
+
+def option_key(path: str) -> str:
+    """Turn a place in a config into a key of ``--cfg-options``: ``a[0].b`` to ``a.0.b``."""
+    return re.sub(r'\[(\d+)\]', r'.\1', path)
 
 
 def parse_launched(parser: ArgumentParser, scripts: str) -> Namespace:

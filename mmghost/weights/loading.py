@@ -316,6 +316,11 @@ def _why(fit: _Fit, there: Network, here: Network, name: str, has_head: bool) ->
         return f'the file is of {there.width_name}, this one of {here.width_name}{use}'
     if there.dfc_kernels != here.dfc_kernels and comparable:
         kernels = ', '.join(map(str, there.dfc_kernels))
+        if len(there.dfc_kernels) > 1:
+            return (
+                f'the kernel sizes of its DFC attention are {kernels}; give kernel_size '
+                'of dfc as many as it has stages, as the file was trained with'
+            )
         return (
             f'the kernel size of its DFC attention is {kernels}; set '
             f'dfc=dict(kernel_size={kernels})'

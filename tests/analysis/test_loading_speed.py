@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from mmghost.analysis import loading_speed
 from mmghost.analysis.loading_speed import (
     check_loader,
     time_loader,
@@ -47,6 +48,15 @@ def test_a_loader_gives_pictures_of_every_epoch(cfg):
     assert time_loader(cfg, workers=0, seconds=0.3) > 1
     cfg.train_dataloader.sampler.type = 'DefaultSampler'  # ends after 16 pictures
     assert time_loader(cfg, workers=0, seconds=0.3) > 1
+
+
+def test_a_batch_that_is_not_full_counts_as_many_pictures_as_it_has(cfg, monkeypatch):
+    batches = [dict(inputs=[0] * count) for count in (4, 4, 1)]
+    monkeypatch.setattr(loading_speed, '_build_loader', lambda *_: batches)
+    monkeypatch.setattr(loading_speed, '_during', lambda _: range(3 * 5))
+    clock = iter([0.0, 1.0])
+    monkeypatch.setattr(loading_speed.time, 'perf_counter', lambda: next(clock))
+    assert time_loader(cfg, workers=0) == 5 * (4 + 4 + 1)
 
 
 def test_the_network_takes_steps_of_the_asked_size_and_logs_nothing(cfg, monkeypatch):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from mmghost.deploy import export as exporting
 from mmghost.deploy import quantisation
 from mmghost.deploy.export import export_onnx
 from mmghost.deploy.graphs import DetectorGraph, graph_of
-from mmghost.deploy.parity import NO_OBJECTS, Comparison, match
+from mmghost.deploy.parity import NO_OBJECTS, Comparison, compare, match
 from mmghost.deploy.pipeline_facts import steps_of
 from mmghost.deploy.runtime import Facts, FileFault, Runner
 from mmghost.deploy.runtime.pictures import read_picture
@@ -173,6 +174,47 @@ def test_a_file_that_computes_something_else_is_not_kept(toy, tmp_path, monkeypa
     with pytest.raises(UserError, match=r'computes something else.*not kept'):
         export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
     assert not list(tmp_path.iterdir())
+
+
+def test_other_scores_are_told_where_all_of_many_classes_are_small():
+    sure = torch.full((1, 1000), 0.001)
+    sure[0, :500] *= 1.3
+
+    def classifier(image, mode):
+        return [SimpleNamespace(pred_score=score) for score in sure]
+
+    def compared(scores):
+        runner = SimpleNamespace(
+            facts=Facts(task='classification'), run=lambda feed: {'scores': scores}
+        )
+        (found,) = compare(classifier, None, runner, [(1, 32, 32)])
+        return found.good
+
+    assert compared(sure.numpy() * (1 + 1e-5))
+    assert not compared(sure.flip(1).numpy())
+    assert not compared(np.full((1, 1000), np.nan))
+
+
+def test_raw_outputs_that_are_no_numbers_are_told():
+    right = torch.ones(1, 4)
+
+    class Head:
+        outputs = ('a', 'b')
+
+        def __call__(self, image):
+            return right, right
+
+    def compared(**outputs):
+        runner = SimpleNamespace(
+            facts=Facts('detection', raw=True), run=lambda _: outputs
+        )
+        (found,) = compare(None, Head(), runner, [(1, 32, 32)])
+        return found.good
+
+    ones, nans = right.numpy(), np.full((1, 4), np.nan)
+    assert compared(a=ones, b=ones)
+    assert not compared(a=nans, b=ones)
+    assert not compared(a=ones, b=nans)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Checkpoints as files, and whether they fit a model."""
 
 import collections
+import contextlib
 import os
 import pickle
 from pathlib import Path
@@ -23,6 +24,8 @@ from mmghost.engine.checkpoints import (
     state_dict_of,
 )
 from mmghost.errors import UserError
+from mmghost.weights import WeightsError
+from mmghost.weights.reading import format_of
 from tests.weights.writers import write_mindspore
 
 
@@ -49,6 +52,33 @@ def test_one_changed_byte_in_a_tensor_is_noticed(tmp_path):
     content[len(content) // 2] ^= 1  # the 16 KiB tensor fills most of the file
     path.write_bytes(content)
     assert not is_whole(path)
+
+
+def test_no_changed_byte_in_the_archives_directory_ends_in_an_error(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    torch.save({'state_dict': {'weight': torch.ones(4)}}, path)
+    content = path.read_bytes()
+    found = set()
+    for at in range(content.index(b'PK\x01\x02'), len(content)):
+        value = (8, 0x80)[at % 2]
+        path.write_bytes(content[:at] + bytes([value]) + content[at + 1 :])
+        found.add(is_whole(path))
+        with contextlib.suppress(WeightsError):  # in the words for damaged files
+            format_of(path, 'epoch_1.pth')
+    assert False in found
+
+
+@pytest.mark.parametrize(
+    ('at', 'value'),
+    [(6, 0x80), (8, 1), (10, 8)],
+    ids=['version', 'encrypted', 'compressed'],
+)
+def test_resume_passes_over_a_damaged_directory(tmp_path, at, value):
+    save(tmp_path / 'epoch_1.pth')
+    content = bytearray(save(tmp_path / 'epoch_2.pth').read_bytes())
+    content[content.index(b'PK\x01\x02') + at] = value
+    (tmp_path / 'epoch_2.pth').write_bytes(content)
+    assert last_whole(tmp_path).name == 'epoch_1.pth'
 
 
 def test_resume_takes_the_last_whole_checkpoint_by_number(tmp_path):
@@ -143,6 +173,17 @@ def test_files_of_formats_without_code_are_checkpoints_too(tmp_path):
     pytest.importorskip('safetensors.torch').save_file(state, safetensors)
     for path in (mindspore, safetensors):
         check_file(str(path))
+
+
+def test_a_checkpoint_may_be_named_from_the_persons_own_folder(tmp_path, monkeypatch):
+    """As ``load_from`` of a config, where no shell puts the folder in place of ``~``."""
+    save(tmp_path / 'a.pth')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    check_file('~/a.pth')
+    with pytest.raises(
+        UserError, match=r'b\.pth: there is no such file; did you mean a'
+    ):
+        check_file('~/b.pth')
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Errors of the toolboxes in plain words."""
 
+import os
 import urllib.error
 
 import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from mmghost.engine import explaining
 from mmghost.engine.explaining import explain, near_config
 
 
@@ -100,6 +102,30 @@ def test_configs_of_close_names_are_suggested_and_no_others(root):
     close = str(root / 'configs' / 'retinanet_ghostnetv2_coco.py')
     assert close in near_config(close.replace('v2', '_v2'))
     assert near_config(str(root / 'configs' / 'mine.py')) == ''
+
+
+def test_a_wrong_folder_does_not_have_all_that_lies_beside_it_searched(
+    tmp_path, monkeypatch
+):
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / '.venv').mkdir()
+    for folder in ('configs', '.venv'):
+        (tmp_path / folder / 'retinanet.py').touch()
+    for i in range(30):  # as many folders as a data set has classes
+        (tmp_path / 'data' / f'{i:02d}').mkdir(parents=True)
+    monkeypatch.setattr(explaining, '_MOST_FOLDERS', 10)
+    looked_at = []
+    walk = os.walk
+
+    def watched(start):
+        for entry in walk(start):
+            looked_at.append(entry[0])
+            yield entry
+
+    monkeypatch.setattr(os, 'walk', watched)
+    words = near_config(str(tmp_path / 'config' / 'retinanett.py'))
+    assert words == f'; did you mean {tmp_path / "configs" / "retinanet.py"}?'
+    assert len(looked_at) == 10
 
 
 def test_without_a_network_the_ways_to_go_on_are_said():

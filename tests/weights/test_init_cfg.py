@@ -138,6 +138,13 @@ def test_a_dfc_choice_with_weights_of_its_own_round_trips(tmp_path, quiet):
     assert equals(backbone, source.state_dict())
 
 
+def test_kernel_sizes_of_every_stage_are_named_where_they_differ(tmp_path):
+    source = GhostNetV2(WIDTH, dfc=dict(kernel_size=(9, 7, 5, 5)))
+    torch.save(source.state_dict(), tmp_path / 'a.pth')
+    with pytest.raises(WeightsError, match='are 5, 7, 9; give kernel_size of dfc'):
+        load_pretrained(GhostNetV2(WIDTH), tmp_path / 'a.pth')
+
+
 # The toolboxes' models. ----------------------------------------------------------------
 
 

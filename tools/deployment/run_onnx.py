@@ -85,7 +85,11 @@ def pictures_of(path: Path) -> list[Path]:
     """List a picture, or those below a folder."""
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in SUFFIXES)
+    found = sorted(
+        p
+        for p in path.rglob('*')
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith('.')
+    )
     if not found:
         sys.exit(f'error: {path} holds no pictures ({", ".join(SUFFIXES)})')
     return found

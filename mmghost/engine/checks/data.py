@@ -13,6 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import list_from_file
 
 from ...errors import examples, near
+from ..options import option_key
 from .coco_values import is_box, is_id, is_inside, is_number, is_polygons, is_rle
 from .pictures import PictureReport, list_pictures
 
@@ -99,8 +100,9 @@ def check_root(dataset: BaseDataset, path: str) -> Problem | None:
         return Problem(
             f'{path}.data_root',
             f'there is no folder {root} (seen from {os.getcwd()})',
-            f'link or move the data there, or pass --cfg-options {path}.data_root=PATH '
-            'and the same for the other loaders and evaluators',
+            'link or move the data there, or pass --cfg-options '
+            f'{option_key(path)}.data_root=PATH and the same for the other loaders and '
+            'evaluators',
         )
     for key, folder in dataset.data_prefix.items():
         if folder and '://' not in str(folder) and not os.path.isdir(folder):
@@ -430,7 +432,9 @@ def segmentation_files(dataset: Any) -> tuple[list[str], list[str]]:
         stems = [line.strip() for line in list_from_file(dataset.ann_file)]
         pictures = [os.path.join(folder, stem + suffix) for stem in stems]
     else:
+        # mmseg tells capitals apart.
         pictures = list_pictures(folder, suffix.lower())
+        pictures = [name for name in pictures if name.endswith(suffix)]
         stems = [os.path.relpath(name, folder)[: -len(suffix)] for name in pictures]
     if maps is None:
         return pictures, []

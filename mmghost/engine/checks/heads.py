@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from ... import models
+from ..options import option_key
 from ..toolbox import type_name
 from .data import Problem
 
@@ -41,7 +42,9 @@ def check_channels(cfg: Config) -> list[Problem]:
         Problem(
             f'{path}.in_channels',
             f'is {expected}, the backbone gives {given}',
-            f'--cfg-options {path}.in_channels="{given}"'.replace(', ', ','),
+            f'--cfg-options {option_key(path)}.in_channels="{given}"'.replace(
+                ', ', ','
+            ),
         )
         for path, expected, given in _joints(cfg.model, channels)
         if expected != given
@@ -132,9 +135,8 @@ def check_heads(cfg: Config) -> list[Problem]:
 def _pyramids(model: dict) -> Iterator[tuple[str, dict]]:
     for key in ('decode_head', 'auxiliary_head'):
         heads = model.get(key) or []
-        heads = [heads] if isinstance(heads, dict) else heads
-        for i, head in enumerate(heads):
-            path = f'model.{key}' + (f'[{i}]' if len(heads) > 1 else '')
+        for i, head in enumerate([heads] if isinstance(heads, dict) else heads):
+            path = f'model.{key}' + ('' if heads is head else f'[{i}]')
             if _dilations(head):
                 yield path, head
 
@@ -172,7 +174,7 @@ def _check_dilations(
     while max(fitting) >= min(sides) and max(fitting) > 1:
         fitting = tuple(max(1, dilation // 2) for dilation in fitting)
     shown = ','.join(map(str, fitting))
-    remedy = f'--cfg-options {path}.dilations="({shown})"'
+    remedy = f'--cfg-options {option_key(path)}.dilations="({shown})"'
     if largest >= min(sides):
         dead = largest >= max(sides)
         return [

@@ -148,6 +148,8 @@ def label_map_fault(picture: str, label_map: str, labels: Labels | None) -> str 
             values = np.asarray(image)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         return picture_fault(label_map) or f'is cut short or damaged ({error})'
+    except Image.DecompressionBombError:
+        return None  # larger than Pillow reads; OpenCV, by which mmseg reads, may
     if len(bands) > 1:
         return (
             f'is a picture in colour ({"".join(bands)}), not one number for each pixel'

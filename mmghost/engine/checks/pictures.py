@@ -157,13 +157,17 @@ def picture_size(path: str) -> tuple[int, int] | None:
 
 
 def list_pictures(folder: str, suffixes: str | Sequence[str]) -> list[str]:
-    """List the files below a folder that end in one of the suffixes, sorted."""
+    """List the files below a folder that end in one of the suffixes, sorted.
+
+    Hidden ones, such as the ``._a.jpg`` that macOS leaves beside ``a.jpg``, are left out, as
+    the toolboxes leave them out.
+    """
     suffixes = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
     found = []
     for root, _, names in os.walk(folder, followlinks=True):
         found += [
             os.path.join(root, name)
             for name in names
-            if name.lower().endswith(suffixes)
+            if name.lower().endswith(suffixes) and not name.startswith('.')
         ]
     return sorted(found)

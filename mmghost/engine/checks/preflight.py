@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 
 from ...errors import UserError, examples, near, same_start
 from ..explaining import explain, from_scratch, walk
+from ..options import option_key
 from ..toolbox import toolbox_of, type_name
 from .counts import check_count
 from .data import (
@@ -230,12 +231,12 @@ def check_weights(cfg: Config) -> list[Problem]:
         is_path = isinstance(name, str) and '://' not in name
         if type_name(node.get('type')) != 'Pretrained' or not is_path:
             continue
-        if not os.path.isfile(name):
+        if not os.path.isfile(os.path.expanduser(name)):
             problems.append(
                 Problem(
                     f'{path}.checkpoint',
                     f'there is no file {name}{near_file(name)}',
-                    f'pass --cfg-options {path}.checkpoint=PATH; or '
+                    f'pass --cfg-options {option_key(path)}.checkpoint=PATH; or '
                     + from_scratch(path),
                 )
             )
@@ -342,7 +343,7 @@ def check_num_classes(cfg: Config, dataset: BaseDataset) -> list[Problem]:
                     f'{path}.num_classes',
                     f'is {count}, the data set has {len(classes)} classes '
                     f'({examples(list(classes))})',
-                    f'--cfg-options {path}.num_classes={len(classes)}',
+                    f'--cfg-options {option_key(path)}.num_classes={len(classes)}',
                 )
             )
     return problems

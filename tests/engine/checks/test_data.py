@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmghost.engine.checks.data import check_class_names, check_coco, load_coco
-from mmghost.engine.checks.preflight import preflight
+from mmghost.engine.checks.data import (
+    check_class_names,
+    check_coco,
+    load_coco,
+    segmentation_files,
+)
+from mmghost.engine.checks.preflight import build_datasets, preflight
 from tests.helpers import changed
 
 from ..toys import CLASSES, write_config
@@ -269,6 +274,24 @@ def test_a_wrong_suffix_leaves_no_pictures(tmp_path, shapes):
     more = "train_dataset['img_suffix'] = '.tiff'"
     (found,) = problems(tmp_path, 'segmentation', shapes, ('train',), more)
     assert 'holds no picture that ends in .tiff' in found
+
+
+def test_the_pictures_to_segment_are_those_that_mmseg_reads(tmp_path, own_shapes):
+    from mmseg.registry import DATASETS
+
+    more = "train_dataset['pipeline'] = []"
+    cfg = Config.fromfile(write_config(tmp_path, 'segmentation', own_shapes, more))
+    (_, dataset), *_ = build_datasets(cfg, 'train_dataloader')
+    folder = Path(dataset.data_prefix['img_path'])
+    first, second, *_ = sorted(folder.iterdir())
+    first.rename(first.with_suffix('.JPG'))
+    second.rename(folder / f'._{second.name}')
+    read = DATASETS.build(cfg.train_dataloader.dataset)
+    read = [read.get_data_info(i) for i in range(len(read))]
+    pictures, maps = segmentation_files(dataset)
+    assert len(pictures) == 14
+    assert sorted(pictures) == sorted(info['img_path'] for info in read)
+    assert sorted(maps) == sorted(info['seg_map_path'] for info in read)
 
 
 def test_data_sets_inside_wrappers_are_checked(tmp_path, own_shapes):

@@ -1,5 +1,7 @@
 """ASPP's dilations against the maps that an output stride leaves them."""
 
+import shlex
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from mmghost.engine.checks.heads import check_channels, check_heads
+from mmghost.engine.options import add_cfg_options
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 DEEPLAB = CONFIGS / 'deeplabv3_ghostnetv2_ade20k.py'
@@ -89,6 +92,25 @@ def test_backbones_whose_strides_are_not_known_are_let_alone():
     assert found({'model.backbone.type': 'mmseg.MobileNetV2'}) == []
 
 
+def follow(cfg: Config, remedy: str) -> None:
+    """Do to a config what the words ``--cfg-options KEY="VALUE"`` do."""
+    parser = ArgumentParser()
+    add_cfg_options(parser)
+    cfg.merge_from_dict(parser.parse_args(shlex.split(remedy)).cfg_options)
+
+
+@pytest.mark.parametrize('count', [1, 2])
+def test_a_pyramid_in_a_list_is_mended_by_the_words_that_are_offered(count):
+    cfg = Config.fromfile(DEEPLAB)
+    cfg.model.decode_head = [cfg.model.decode_head] * count
+    cfg.model.backbone.output_stride = 16
+    problems = check_heads(cfg)
+    assert len(problems) == count
+    for problem in problems:
+        follow(cfg, problem.remedy)
+    assert check_heads(cfg) == []
+
+
 GHOST = dict(type='mmghost.GhostNetV2', out_indices=(2, 3, 4))
 MOBILE = dict(type='AttentionMobileNetV2', widen_factor=0.5, out_indices=(6,))
 FPN = dict(type='FPN', in_channels=[24, 112, 160])
@@ -131,6 +153,9 @@ def test_channels_that_the_backbone_does_not_give_are_told(model, where, there_a
     assert problem.where == f'model.{where}.in_channels'
     assert problem.what.endswith(f'the backbone gives {there_are}')
     assert problem.remedy.endswith(f'"{there_are}"'.replace(', ', ','))
+    cfg = Config(dict(model=model))
+    follow(cfg, problem.remedy)
+    assert check_channels(cfg) == []
 
 
 def test_other_backbones_and_what_fits_are_let_alone():

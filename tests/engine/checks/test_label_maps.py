@@ -159,6 +159,15 @@ def test_a_picture_that_its_exif_turns_is_measured_as_mmseg_reads_it(tmp_path):
     assert label_map_fault(*pair, None) is None
 
 
+def test_label_maps_that_are_too_large_for_pillow_alone_pass(tmp_path, monkeypatch):
+    Image.new('L', (40, 20)).save(tmp_path / 'a.png')
+    pair = [str(tmp_path / 'a.png')] * 2
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)  # it refuses twice as many
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(pair[0])
+    assert label_map_fault(*pair, None) is None
+
+
 def test_time_that_is_up_opens_no_more_label_maps(tmp_path, shapes):
     report = check_label_maps(dataset(tmp_path, shapes), 0)
     assert (report.total, report.checked, report.faults) == (16, 0, {})

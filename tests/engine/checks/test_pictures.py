@@ -75,4 +75,5 @@ def test_pictures_are_listed_below_a_folder_by_suffix(tmp_path):
     inner = write(tmp_path / 'sub' / 'b.JPG', format='JPEG')
     outer = write(tmp_path / 'a.jpg')
     write(tmp_path / 'c.png')
+    write(tmp_path / '._a.jpg')  # hidden, as macOS leaves them
     assert list_pictures(str(tmp_path), '.jpg') == [str(outer), str(inner)]

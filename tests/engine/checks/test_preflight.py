@@ -76,9 +76,10 @@ def test_a_missing_weight_file_is_told_with_both_ways_to_go_on(tmp_path):
     assert 'model.backbone.init_cfg=None' in problem.remedy
 
 
-def test_a_weight_file_that_is_there_and_a_url_are_let_alone(tmp_path):
+def test_a_weight_file_that_is_there_and_a_url_are_let_alone(tmp_path, monkeypatch):
     (tmp_path / 'a.pth').touch()
-    for name in (str(tmp_path / 'a.pth'), 'https://example.org/a.pth'):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for name in (str(tmp_path / 'a.pth'), '~/a.pth', 'https://example.org/a.pth'):
         cfg = model(init_cfg=dict(type='Pretrained', checkpoint=name))
         assert check_weights(cfg) == []
 
@@ -130,6 +131,23 @@ def test_heads_that_predict_no_classes_are_let_alone():
         dict(model=dict(type='M', rpn_head=dict(num_classes=1), head=dict(x=1)))
     )
     assert check_num_classes(cfg, Data()) == []
+
+
+def test_places_in_lists_are_offered_as_cfg_options_takes_them():
+    class Data:
+        metainfo = dict(classes=('a', 'b'))
+
+    heads = [dict(num_classes=2), dict(num_classes=80)]
+    cfg = Config(dict(model=dict(type='M', roi_head=dict(bbox_head=heads))))
+    (problem,) = check_num_classes(cfg, Data())
+    assert problem.where == 'model.roi_head.bbox_head[1].num_classes'
+    assert problem.remedy == '--cfg-options model.roi_head.bbox_head.1.num_classes=2'
+
+    several = [dict(type='Kaiming'), dict(type='Pretrained', checkpoint='gone.pth')]
+    (problem,) = check_weights(model(init_cfg=several))
+    assert problem.where == 'model.backbone.init_cfg[1].checkpoint'
+    assert ' model.backbone.init_cfg.1.checkpoint=PATH' in problem.remedy
+    assert ' model.backbone.init_cfg=None ' in problem.remedy
 
 
 def run_with_toolbox(path: str, **changes) -> Runner:
