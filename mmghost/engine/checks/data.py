@@ -75,6 +75,9 @@ def check_dataset(
         The problems, and the pictures (and label maps) that it names.
     """
     annotations = {} if annotations is None else annotations
+    problem = _check_kinds(dataset, path)
+    if problem:
+        return [problem], []
     backend = getattr(dataset, 'backend_args', None)
     if backend and backend.get('backend') not in (None, 'local'):
         return [], []
@@ -91,6 +94,20 @@ def check_dataset(
     if dataset.ann_file and not os.path.exists(dataset.ann_file):
         return [missing_file(dataset.ann_file, f'{path}.ann_file')], []
     return [], []
+
+
+def _check_kinds(dataset: BaseDataset, path: str) -> Problem | None:
+    """Check that files and folders are named by text: 0 would open the terminal."""
+    names = {'data_root': dataset.data_root, 'ann_file': dataset.ann_file}
+    names |= {f'data_prefix.{key}': name for key, name in dataset.data_prefix.items()}
+    for key, name in names.items():
+        if name is not None and not isinstance(name, str):
+            return Problem(f'{path}.{key}', f'is {name!r}; it must be text or None')
+    backend = getattr(dataset, 'backend_args', None)
+    if backend is not None and not isinstance(backend, dict):
+        where = f'{path}.backend_args'
+        return Problem(where, f'is {backend!r}; it must be a dict or None')
+    return None
 
 
 def check_root(dataset: BaseDataset, path: str) -> Problem | None:
@@ -367,6 +384,8 @@ def _check_coco_dataset(
     dataset: Any, path: str, annotations: dict[str, Any], masks: bool
 ) -> tuple[list[Problem], list[str]]:
     ann_file = dataset.ann_file
+    if not ann_file:
+        return [Problem(f'{path}.ann_file', 'names no file')], []
     problems = load_coco(ann_file, f'{path}.ann_file', annotations)
     if problems:
         return problems, []

@@ -32,6 +32,27 @@ def test_a_whole_data_set_has_no_problems(tmp_path, shapes, task):
 
 
 @pytest.mark.parametrize('task', ['detection', 'segmentation', 'classification'])
+@pytest.mark.parametrize('name', [0, False, [], {}])
+def test_a_file_that_is_no_name_is_refused_where_it_stands(
+    tmp_path, shapes, task, name
+):
+    # os.path takes 0 and False for the terminal, and datasets for no name at all.
+    cfg = Config.fromfile(write_config(tmp_path, task, shapes))
+    cfg.train_dataloader.dataset.ann_file = name
+    (found,) = preflight(cfg, ['train'])
+    assert str(found) == (
+        f'train_dataloader.dataset.ann_file: is {name!r}; it must be text or None'
+    )
+
+
+def test_coco_without_a_file_is_told(tmp_path, shapes):
+    cfg = Config.fromfile(write_config(tmp_path, 'detection', shapes))
+    cfg.train_dataloader.dataset.ann_file = ''
+    (found,) = preflight(cfg, ['train'])
+    assert str(found) == 'train_dataloader.dataset.ann_file: names no file'
+
+
+@pytest.mark.parametrize('task', ['detection', 'segmentation', 'classification'])
 def test_a_wrong_data_root_is_named_once_a_loader(tmp_path, task):
     found = problems(tmp_path, task, tmp_path / 'nowhere', ('train',))
     assert len(found) == 1
