@@ -1,10 +1,22 @@
 """What several test modules need."""
 
 import copy
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn as nn
+
+
+def of_the_tree(configs: Iterable[Path]) -> list[Path]:
+    """Leave out the bases, and configs of a person's own, by the names of .gitignore."""
+    return sorted(
+        path
+        for path in configs
+        if '_base_' not in path.parts
+        and not path.name.startswith(('mine', 'my_', 'try'))
+    )
 
 
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:

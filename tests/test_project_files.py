@@ -32,6 +32,7 @@ def test_what_the_tools_write_here_is_ignored_and_nothing_that_is_kept(root):
         'mine.onnx', 'mine_int8.onnx', 'model.xml', 'model.bin', 'seen.png', 'found.png',
         'found.json', 'predictions.pkl', 'configs/mine.py', 'configs/mine_data/val.json',
         'seen/a.png', 'maps/a.png', 'work_dirs/a/b.pth', 'data/a.jpg', 'demo_output/a',
+        'configs/try.py', 'configs/mine-maps.py', 'configs/detection/my_detector.py',
     ]  # fmt: skip
     assert git('check-ignore', '--no-index', *written) == written
     assert git('ls-files', '-ci', '--exclude-standard') == []

@@ -5,6 +5,7 @@ Nothing in them is typed: costs and figures are those of the ledger
 else is read from the configs.
 """
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,16 @@ def _rows() -> dict[str, tuple[Table, Row]]:
 
 
 def _alias_of(path: Path) -> str:
-    """Read which config a short name at the top of configs/ stands for."""
-    return re.search(r"^_base_ = '\./(.+)'$", path.read_text(), re.MULTILINE).group(1)
+    """Read which config a short name at the top of configs/ stands for.
+
+    Returns:
+        Nothing for a config that says more than that: one of a person's own.
+    """
+    statements = ast.parse(path.read_text(encoding='utf-8')).body
+    if len(statements) != 1:
+        return ''
+    found = re.fullmatch(r"_base_ = '\./(.+)'", ast.unparse(statements[0]))
+    return found.group(1) if found else ''
 
 
 def _entry(name: str, cfg: Config, table: Table, row: Row) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.fileio import dump
 from mmengine.logging import print_log
@@ -517,7 +518,7 @@ def run_test(
                 Dump = DumpResults
             runner.test_evaluator.metrics.append(Dump(out_file_path=out))
         metrics = runner.test()
-    if out and out_item == 'metrics':
+    if out and out_item == 'metrics' and is_main_process():
         dump(metrics, out)
     return metrics
 

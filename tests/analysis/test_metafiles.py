@@ -1,6 +1,7 @@
 """What MIM reads lists every config once, and claims what the ledger shows and no more."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mmghost.analysis.metafiles import metafiles
 from mmghost.analysis.reproduction import sources, tables
 from mmghost.weights import catalogue
 from tests.engine.toys import ROOT
+from tests.helpers import of_the_tree
 
 CONFIGS = ROOT / 'configs'
 ROWS = [row for table in tables().values() for row in table.rows]
@@ -54,6 +56,20 @@ def test_the_files_are_what_the_ledger_and_the_configs_say():
         assert kept == text, 'run tools/analysis_tools/reproduction.py'
 
 
+def test_configs_of_ones_own_are_no_models_of_the_zoo(tmp_path):
+    base = 'classification/ghostnetv2-1.0_8xb128_in1k.py'
+    copy = tmp_path / 'configs'
+    shutil.copytree(CONFIGS / '_base_', copy / '_base_')
+    shutil.copytree(CONFIGS / 'classification', copy / 'classification')
+    (copy / 'short.py').write_text(f"# Its name.\n_base_ = './{base}'\n")
+    listed = metafiles(copy)
+    assert 'Name: short\n' in listed['configs/metafile.yml']
+    (copy / 'other.py').write_text(f"_base_ = './{base}'\nload_from = 'a.pth'\n")
+    (copy / 'several.py').write_text(f"_base_ = ['./{base}']\n")
+    (copy / 'none.py').write_text('work_dir = None\n')
+    assert metafiles(copy) == listed
+
+
 def test_there_are_no_other_metafiles():
     found = {path.relative_to(ROOT).as_posix() for path in CONFIGS.rglob('metafile.*')}
     listed = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
@@ -67,9 +83,7 @@ def test_the_library_of_the_format_finds_no_fault(index):
 def test_every_config_is_listed_once_under_its_own_name(index):
     listed = [model.config for model in index.models]
     found = {
-        path.relative_to(ROOT).as_posix()
-        for path in CONFIGS.rglob('*.py')
-        if '_base_' not in path.parts
+        path.relative_to(ROOT).as_posix() for path in of_the_tree(CONFIGS.rglob('*.py'))
     }
     assert len(listed) == len(set(listed))
     assert set(listed) == found
@@ -79,9 +93,7 @@ def test_every_config_is_listed_once_under_its_own_name(index):
 
 def test_names_are_those_that_mim_can_look_up(models):
     # MIM turns what is asked for into lower case, and finds a config by its file's name.
-    assert len(models) == len(list(CONFIGS.rglob('*.py'))) - len(
-        list((CONFIGS / '_base_').rglob('*.py'))
-    )
+    assert len(models) == len(of_the_tree(CONFIGS.rglob('*.py')))
     assert all(name == name.lower() for name in models)
 
 

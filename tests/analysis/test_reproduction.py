@@ -19,6 +19,7 @@ from mmghost.analysis.reproduction import (
 from mmghost.engine.launch import set_loader_defaults
 from mmghost.errors import UserError
 from tests.engine.toys import ROOT
+from tests.helpers import of_the_tree
 
 CONFIGS = ROOT / 'configs'
 ROWS = [row for table in tables().values() for row in table.rows]
@@ -49,8 +50,7 @@ def test_every_row_of_ours_has_a_config_a_command_and_a_cost():
 def test_every_config_but_the_short_names_is_in_the_ledger():
     found = {
         path.relative_to(CONFIGS).as_posix()
-        for path in CONFIGS.glob('*/*.py')
-        if path.parent.name != '_base_'
+        for path in of_the_tree(CONFIGS.glob('*/*.py'))
     }
     listed = {row.config for row in OURS if not row.options}
     assert found == listed, 'add rows to mmghost/analysis/reproduction.json'

@@ -8,8 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from timm.loss import LabelSmoothingCrossEntropy
 
+from tests.helpers import of_the_tree
+
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-NAMES = sorted(path.stem for path in CONFIGS.glob('classification/*.py'))
+NAMES = [path.stem for path in of_the_tree(CONFIGS.glob('classification/*.py'))]
 RECIPE = [name for name in NAMES if name.endswith('_in1k') and 'mindspore' not in name]
 FINETUNE = [name for name in NAMES if name.endswith('_finetune')]
 SIGN_DIGITS = [name for name in NAMES if name.endswith('_sign-digits')]

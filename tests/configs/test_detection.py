@@ -9,15 +9,16 @@ from mmengine.registry import MODELS, DefaultScope
 
 from mmghost.analysis.complexity import complexity
 from tests.configs.small_batches import CONFIGS, build, losses_on_small_pictures
+from tests.helpers import of_the_tree
 
 WIDTHS = ['ghostnetv1-1.1', 'ghostnetv2-1.0', 'ghostnetv2-1.3', 'ghostnetv2-1.6']
 TWO_STAGE = ('faster-rcnn', 'mask-rcnn')
 YOLO = {416: '8xb24-ms-416-300e', 320: '8xb24-320-300e'}
-ALL = sorted(
+ALL = [
     path.name
-    for path in (CONFIGS / 'detection').glob('*.py')
+    for path in of_the_tree((CONFIGS / 'detection').glob('*.py'))
     if not path.name.startswith('retinanet')  # test_retinanet.py
-)
+]
 # One of each network; the others are wider or have other data.
 NETWORKS = [
     'faster-rcnn_ghostnetv2-1.0_fpn_1x_coco.py',

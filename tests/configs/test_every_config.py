@@ -8,12 +8,11 @@ import torch
 from mmengine.config import Config
 
 from tests.configs.small_batches import CONFIGS, losses_on_small_pictures
+from tests.helpers import of_the_tree
 
-EVERY = sorted(
-    path.relative_to(CONFIGS).as_posix()
-    for path in CONFIGS.rglob('*.py')
-    if '_base_' not in path.parts
-)
+EVERY = [
+    path.relative_to(CONFIGS).as_posix() for path in of_the_tree(CONFIGS.rglob('*.py'))
+]
 ALIASES = [name for name in EVERY if '/' not in name]
 LONG = [name for name in EVERY if '/' in name]
 

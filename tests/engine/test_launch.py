@@ -348,7 +348,9 @@ def test_label_maps_are_written_in_the_form_of_the_server(trained, tmp_path):
 
 
 @pytest.mark.parametrize(('item', 'suffix'), [('pred', 'pkl'), ('metrics', 'json')])
-def test_classifications_or_their_metrics_are_dumped(trained, tmp_path, item, suffix):
+def test_classifications_or_their_metrics_are_dumped(
+    trained, tmp_path, item, suffix, monkeypatch
+):
     path, work = trained['classification']
     out = str(tmp_path / f'out.{suffix}')
     checkpoint = str(work / 'iter_4.pth')
@@ -356,6 +358,10 @@ def test_classifications_or_their_metrics_are_dumped(trained, tmp_path, item, su
     metrics = run_test(cfg, out, item)
     if item == 'metrics':
         assert json.loads(Path(out).read_text()) == metrics
+        Path(out).unlink()
+        monkeypatch.setattr(launch, 'is_main_process', lambda: False)
+        run_test(cfg, out, item)
+        assert not Path(out).exists()  # one process of several writes it
     else:
         assert len(pickle.loads(Path(out).read_bytes())) == 8
 

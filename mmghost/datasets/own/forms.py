@@ -258,11 +258,19 @@ def classes_near(folder: str) -> tuple[str, ...]:
     """Read the names of the classes from a ``classes.txt`` in a folder or above it.
 
     A line holds a name, or its number and the name.
+
+    Raises:
+        UserError: If it is no text in UTF-8.
     """
     for place in (Path(folder), *list(Path(folder).parents)[:2]):
         path = place / 'classes.txt'
         if path.is_file():
-            lines = path.read_text(encoding='utf-8').split('\n')
+            try:
+                lines = path.read_text(encoding='utf-8').split('\n')
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(
+                    f'{path} cannot be read as names of classes: {error}'
+                ) from None
             names = [line.strip() for line in lines if line.strip()]
             numbered = [re.fullmatch(r'(\d+)[\s:,]+(\S.*)', name) for name in names]
             if all(numbered) and [int(m[1]) for m in numbered] == [*range(len(names))]:

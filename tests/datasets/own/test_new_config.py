@@ -15,6 +15,7 @@ from mmghost.datasets.own.making import Choices
 from mmghost.datasets.own.objects import count_objects, odd_objects, wrong_sizes
 from mmghost.datasets.own.plan import Machine, fitting_size, make_plan, power_of_two
 from mmghost.datasets.own.source import Code, source
+from mmghost.errors import UserError
 
 from .breaking import TRAIN, VAL, WAYS, edit, write
 
@@ -312,3 +313,9 @@ def test_pictures_turned_by_their_exif_have_the_size_that_opencv_reads(own):
 def test_names_of_classes_are_read_with_and_without_numbers(tmp_path, lines):
     (tmp_path / 'classes.txt').write_text(lines)
     assert classes_near(str(tmp_path / 'maps' / 'train')) == ('none', 'a', 'b')
+
+
+def test_names_in_another_encoding_are_told(tmp_path):
+    (tmp_path / 'classes.txt').write_bytes('Straße\n'.encode('latin-1'))
+    with pytest.raises(UserError, match=r'classes\.txt cannot be read.*utf-8'):
+        classes_near(str(tmp_path))

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from mmghost.engine.checks.heads import check_channels, check_heads
 from mmghost.engine.options import add_cfg_options
+from tests.helpers import of_the_tree
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 DEEPLAB = CONFIGS / 'deeplabv3_ghostnetv2_ade20k.py'
@@ -82,7 +83,9 @@ def test_one_picture_is_too_little_for_the_pyramids_average():
 
 
 @pytest.mark.parametrize(
-    'path', sorted((CONFIGS / 'segmentation').glob('*.py')), ids=lambda path: path.stem
+    'path',
+    of_the_tree((CONFIGS / 'segmentation').glob('*.py')),
+    ids=lambda path: path.stem,
 )
 def test_the_configs_fit_their_output_strides(path):
     assert check_heads(Config.fromfile(path)) == []
@@ -176,7 +179,7 @@ def test_checking_channels_draws_none_of_the_trainings_random_numbers():
 
 
 def test_every_config_here_fits(root):
-    paths = [p for p in (root / 'configs').rglob('*.py') if '_base_' not in p.parts]
+    paths = of_the_tree((root / 'configs').rglob('*.py'))
     assert len(paths) > 50
     for path in paths:
         cfg = Config.fromfile(path)
