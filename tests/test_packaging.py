@@ -182,8 +182,12 @@ def test_editable_install_over_copies_or_an_older_one_keeps_the_sources(
 def test_editable_install_copies_where_links_are_refused(source, tmp_path):
     copy = tmp_path / 'source'
     shutil.copytree(source, copy)
-    refuse = "import os\ndef refuse(*a, **k):\n    raise OSError('no links')\n"
-    (copy / 'sitecustomize.py').write_text(refuse + 'os.symlink = refuse\n')
+    # Until Python 3.10 pathlib keeps the function that it found when it was imported.
+    (copy / 'sitecustomize.py').write_text(
+        'import os, pathlib\n'
+        "def refuse(*a, **k):\n    raise OSError('no links')\n"
+        'os.symlink = pathlib.Path.symlink_to = refuse\n'
+    )
     done = subprocess.run(
         [sys.executable, '-c', BUILD, copy, 'build_editable', tmp_path / 'out'],
         env={**os.environ, 'PYTHONPATH': str(copy)},

@@ -210,9 +210,8 @@ def layer_and_pictures() -> tuple[nn.BatchNorm2d, torch.Tensor]:
 
 
 def test_our_sync_bn_is_batch_norm_over_the_pictures_of_all_processes(tmp_path):
-    torch.multiprocessing.start_processes(
-        synced_in_a_group, (str(tmp_path), 2), 2, start_method='fork'
-    )
+    # Spawned: a fork of a process with threads, as this one's, may hang on their locks.
+    torch.multiprocessing.spawn(synced_in_a_group, (str(tmp_path), 2), nprocs=2)
     layer, x = layer_and_pictures()
     x.requires_grad_()
     out = layer(x)
