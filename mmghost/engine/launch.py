@@ -27,6 +27,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..errors import UserError
+from ..ops.extension import launched_rank
 from .checkpoints import check_file, last_whole
 from .checks.preflight import preflight, raise_if_fatal
 from .explaining import explain, explain_fault, near_config, walk
@@ -543,13 +544,13 @@ def check_data(cfg: Config, loaders: list[str]) -> list[str]:
     Raises:
         UserError: If something must be mended first.
     """
-    rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
-    if cfg.launcher != 'none' and int(rank) != 0:
+    if cfg.launcher != 'none' and launched_rank() != 0:
         return []
     hook = (cfg.get('default_hooks') or {}).get('preflight') or {}
-    seconds = hook.get('picture_seconds', 30.0)
+    seconds, data = hook.get('picture_seconds', 30.0), hook.get('data', True)
     notes: list[str] = []
-    raise_if_fatal(preflight(cfg, loaders, seconds, notes.append), notes.append)
+    problems = preflight(cfg, loaders, seconds, notes.append, data=data)
+    raise_if_fatal(problems, notes.append)
     return notes
 
 
@@ -572,7 +573,7 @@ def guard(
     if not hooks:
         hooks = [PreflightHook()]
         runner.register_hook(hooks[0])
-    hooks[0].data = False  # done already, before anything was built
+    hooks[0].checked = True
     hooks[0].keep_earlier = keep_earlier
     return hooks[0]
 

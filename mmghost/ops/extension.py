@@ -122,7 +122,7 @@ def _announce() -> None:
     if _announced:
         return
     _announced = True
-    if _rank() != 0:
+    if launched_rank() != 0:
         return
     # Into the log of the run where there is one; without one to standard error, where
     # it cannot spoil what a tool prints.
@@ -137,7 +137,8 @@ def _announce() -> None:
     )
 
 
-def _rank() -> int:
+def launched_rank() -> int:
+    """The number of this process among those of a training."""
     if is_distributed():
         return get_rank()
     # Before the process group exists, launchers tell by environment variables.

@@ -57,6 +57,25 @@ class Poison(Hook):
             data_batch['inputs'] = torch.stack(wrong) if stacked else wrong
 
 
+@HOOKS.register_module()
+class AddInfinity(Hook):
+    """Add a constant to the loss of one iteration: its gradients stay as they were."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def before_train(self, runner):
+        parse = runner.model.parse_losses
+
+        def add(losses):
+            total, logged = parse(losses)
+            if runner.iter == self.at:
+                total = logged['loss'] = total + float('inf')
+            return total, logged
+
+        runner.model.parse_losses = add
+
+
 def train(path: str, options: dict | None = None, **flags) -> Config:
     cfg = prepare_train(load_config(path, options), **flags)
     run_train(cfg)
@@ -93,15 +112,24 @@ def assert_same_training(ours: Path, theirs: Path) -> None:
 # A loss that is no number --------------------------------------------------------------
 
 
-@pytest.mark.parametrize('task', ['detection', 'segmentation'])
+@pytest.mark.parametrize(
+    ('task', 'cause', 'loss'),
+    [
+        ('detection', 'Poison', 'nan'),
+        ('segmentation', 'Poison', 'nan'),
+        ('classification', 'AddInfinity', 'inf'),
+    ],
+)
 def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoilt(
-    tmp_path, shapes, task
+    tmp_path, shapes, task, cause, loss
 ):
     more = (
-        "custom_hooks = [dict(type='Poison', at=2)]\nmodel['backbone'].pop('norm_cfg')"
+        f'custom_hooks = [dict(type={cause!r}, at=2)]\n'
+        "model['backbone'].pop('norm_cfg')"
     )
     path = write_config(tmp_path, task, shapes, more)
-    with pytest.raises(UserError, match=r'iteration 3: .*loss.* is nan') as caught:
+    words = rf'iteration 3: .*loss.* is {loss}'
+    with pytest.raises(UserError, match=words) as caught:
         train(path)
     assert len(re.findall(r'[\w/]+\.jpg', str(caught.value))) == 2
     saved = state(tmp_path / 'work' / 'nonfinite_iter_3.pth')

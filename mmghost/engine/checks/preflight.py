@@ -58,6 +58,7 @@ def preflight(
     note: Callable[[str], None] = print,
     decode: bool = False,
     progress: Callable[[str, int, int], None] = lambda path, done, total: None,
+    data: bool = True,
 ) -> list[Problem]:
     """Run every check that a config asks for.
 
@@ -69,6 +70,7 @@ def preflight(
         decode: Decode every picture that is opened, instead of looking at its ends.
         progress: Called with the data set's place, how many pictures were opened and
             how many there are.
+        data: Look at the data, not at the config alone.
 
     Returns:
         What was found, each thing once.
@@ -82,6 +84,9 @@ def preflight(
         # Settings of the wrong kind are told where the model is built.
         with suppress(TypeError, ValueError, AttributeError):
             problems += check_channels(cfg) + check_heads(cfg)
+    if not data:
+        note('preflight: the data are not looked at')
+        return list(dict.fromkeys(problems))
     annotations: dict[str, Any] = {}
     for loader in loaders:
         masks = reads_masks(cfg, f'{loader}_dataloader')

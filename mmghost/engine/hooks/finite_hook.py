@@ -1,11 +1,12 @@
 """A hook that notices a loss or gradient that is no number before it does harm."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
@@ -52,17 +53,21 @@ class FiniteHook(Hook):
         self.max_skips = max_skips
         self.skips = 0
         self._prevented = False
-        self._handles: list[Any] = []
+        self._releases: list[Callable[[], None]] = []
         self._statistics: list[torch.Tensor] = []
         self._kept: list[torch.Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
         """Watch the optimizers."""
         self.after_train(runner)
-        self._handles = [
-            optimizer.register_step_pre_hook(self._before_step)
-            for optimizer in optimizers_of(runner)
-        ]
+        for wrapper in wrappers_of(runner):
+            losses: list[torch.Tensor] = []
+            update = partial(_update, wrapper, wrapper.update_params, losses)
+            wrapper.update_params = update
+            self._releases.append(partial(delattr, wrapper, 'update_params'))
+            before_step = partial(self._before_step, losses)
+            handle = wrapper.optimizer.register_step_pre_hook(before_step)
+            self._releases.append(handle.remove)
         self._statistics = [
             buffer
             for module in runner.model.modules()
@@ -73,9 +78,9 @@ class FiniteHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave the optimizers alone again."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        for release in self._releases:
+            release()
+        self._releases = []
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
@@ -85,7 +90,9 @@ class FiniteHook(Hook):
         for kept, buffer in zip(self._kept, self._statistics):
             kept.copy_(buffer)
 
-    def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
+    def _before_step(
+        self, losses: list[torch.Tensor], optimizer: Optimizer, *_: Any
+    ) -> None:
         gradients = [
             parameter.grad
             for group in optimizer.param_groups
@@ -94,8 +101,10 @@ class FiniteHook(Hook):
         ]
         if not gradients:
             return
-        norms = torch._foreach_norm(gradients)
-        if torch.stack([norm.float() for norm in norms]).sum().isfinite():
+        # A loss can be infinite and its gradients not, where a constant is added to it.
+        numbers = [*torch._foreach_norm(gradients), *losses]
+        numbers = [number.to(gradients[0].device).float() for number in numbers]
+        if torch.stack(numbers).isfinite().all():
             return
         self._prevented = True
         # Optimizers pass over parameters without a gradient, momentum and decay too.
@@ -143,12 +152,25 @@ class FiniteHook(Hook):
         )
 
 
-def optimizers_of(runner: Runner) -> Iterator[Optimizer]:
-    """Yield the optimizers inside a runner's wrapper or wrappers."""
+def wrappers_of(runner: Runner) -> Iterator[OptimWrapper]:
+    """Yield a runner's wrapper of an optimizer, or each of several."""
     wrapper = runner.optim_wrapper
-    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-    for one in wrappers:
-        yield one.optimizer
+    yield from wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+
+
+def _update(
+    wrapper: OptimWrapper,
+    update: Callable[..., None],
+    losses: list[torch.Tensor],
+    loss: torch.Tensor,
+    *args: Any,
+    **kwargs: Any,
+) -> None:
+    """Keep the losses of all batches that a step is made of while it is made."""
+    losses.append(loss.detach())
+    update(loss, *args, **kwargs)
+    if getattr(wrapper, 'should_update', lambda: True)():  # DeepSpeed's has none
+        losses.clear()
 
 
 def picture_names(data_batch: Any) -> list[str]:

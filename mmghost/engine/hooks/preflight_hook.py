@@ -23,11 +23,15 @@ class PreflightHook(Hook):
     truncated picture as a grey one.
 
     Args:
-        data: Whether to check the data. The doors do so earlier and switch it off.
+        data: Whether to look at the data; without, the config alone is checked.
         picture_seconds: Time for opening pictures; all are looked up by name anyway.
         strict: Whether a checkpoint to test or to resume must have every tensor.
         keep_earlier: Whether a training that begins anew moves the checkpoints that it
             finds in its folder aside instead of writing over them.
+
+    Attributes:
+        checked: Whether all that was done already, as the doors do before anything is
+            built.
     """
 
     priority = 'VERY_HIGH'
@@ -43,15 +47,16 @@ class PreflightHook(Hook):
         self.picture_seconds = picture_seconds
         self.strict = strict
         self.keep_earlier = keep_earlier
+        self.checked = False
         self.started = False
 
     def before_run(self, runner: Runner) -> None:
-        """Check the data of the loops that are about to run.
+        """Check the config, and the data of the loops that are about to run.
 
         Raises:
             UserError: If something must be mended first.
         """
-        if not self.data or not is_main_process():
+        if self.checked or not is_main_process():
             return
         loaders = [
             name
@@ -59,7 +64,9 @@ class PreflightHook(Hook):
             if isinstance(getattr(runner, f'_{name}_loop'), BaseLoop)
         ]
         note = runner.logger.info
-        problems = preflight(runner.cfg, loaders, self.picture_seconds, note)
+        problems = preflight(
+            runner.cfg, loaders, self.picture_seconds, note, data=self.data
+        )
         raise_if_fatal(problems, runner.logger.warning)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from mmghost.engine.checks.preflight import (
     preflight,
     raise_if_fatal,
 )
-from mmghost.engine.launch import load_config
+from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.errors import UserError
 
 from ..toys import write_config
@@ -159,6 +159,11 @@ def run_with_toolbox(path: str, **changes) -> Runner:
     return runner
 
 
+def train_at_the_door(path: str, **changes) -> None:
+    """Do what tools/train.py does."""
+    run_train(prepare_train(load_config(path, changes)))
+
+
 def test_under_the_toolboxes_own_tools_the_hook_stops_a_truncated_picture(
     tmp_path, own_shapes
 ):
@@ -167,6 +172,18 @@ def test_under_the_toolboxes_own_tools_the_hook_stops_a_truncated_picture(
     with pytest.raises(UserError, match=r'000000000002\.jpg is cut short'):
         run_with_toolbox(write_config(tmp_path, 'detection', own_shapes))
     assert not list((tmp_path / 'work').glob('*.pth'))
+
+
+@pytest.mark.parametrize('door', [run_with_toolbox, train_at_the_door])
+def test_the_data_are_not_looked_at_where_the_config_says_so(tmp_path, shapes, door):
+    more = "model['head']['num_classes'] = 80"
+    path = write_config(tmp_path, 'classification', shapes, more)
+    with pytest.raises(UserError, match='the data set has 8 classes'):
+        door(path)
+    door(path, **{'default_hooks.preflight.data': False})
+    log = '\n'.join(p.read_text() for p in (tmp_path / 'work').rglob('*.log'))
+    assert 'preflight: the data are not looked at' in log
+    assert list((tmp_path / 'work').glob('*.pth'))
 
 
 def test_under_the_toolboxes_own_tools_the_hook_stops_weights_of_another_width(
