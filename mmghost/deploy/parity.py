@@ -12,8 +12,8 @@ from torch import Tensor
 from .graphs import Graph
 from .runtime.runner import Feed, Runner
 
-# Float32 sums in another order, over some hundred layers: of raw outputs and classifiers'
-# scores, relative to the largest; of objects' scores, absolute.
+# Float32 sums in another order, over some hundred layers: of raw outputs relative to the
+# largest, of classifiers' logits to their range; of objects' scores, absolute.
 NUMBERS = 1e-3
 PIXELS = 0.1  # of boxes, in px
 # What is said where the model found nothing, and so nothing was compared.
@@ -100,10 +100,12 @@ def _raw(graph: Graph, runner: Runner, image: Tensor) -> tuple[str, bool]:
 def _classes(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
     samples = model(image, mode='predict')
     expected = torch.stack([sample.pred_score for sample in samples]).numpy()
-    difference = np.abs(runner.run({'image': image.numpy()})['scores'] - expected).max()
-    # Of a thousand classes each may have 0.001, and any other scores be as near as that.
-    worst = float(difference / expected.max())
-    return f'probabilities differ by {worst:.1e}, relative', worst < NUMBERS
+    found = runner.run({'image': image.numpy()})['scores']
+    # Logits, but for a constant: of a thousand classes each may have 0.001, and any other
+    # scores be as near as that; where one has all, logits of 20 err by more than those of 1.
+    logits, others = (np.log(np.maximum(p, 1e-30)) for p in (expected, found))
+    worst = float(np.abs(logits - others).max() / max(np.ptp(logits), 1))
+    return f'logits differ by {worst:.1e}, relative', worst < NUMBERS
 
 
 def _label_maps(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
