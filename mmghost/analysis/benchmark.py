@@ -246,8 +246,11 @@ def page(results: dict[str, Any], earlier: str = '') -> str:
     versions = ', '.join(f'{k} {v}' for k, v in where['versions'].items())
     parts = [
         '# Speed',
-        'Written by `make bench`; every figure below is measured, none is copied.',
-        f'{where["date"]}; {where["processor"]}, {where["threads"]} threads, no GPU, '
+        'Written by `make bench`, in half an hour; every figure below is measured, none is '
+        'copied.\nA quick look at one picture: `python tools/analysis_tools/benchmark.py`; '
+        '`--help` has more.',
+        f'{where["date"]}; {where["processor"]}, '
+        f'{where["threads"]} thread{"s" * (where["threads"] != 1)}, no GPU, '
         f'float32; {where["system"]}; {versions}.',
         _HOW,
     ]

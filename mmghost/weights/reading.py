@@ -389,8 +389,8 @@ def _download(url: str, path: Path) -> None:
         reason = getattr(reason, 'strerror', None) or reason
         raise WeightsError(
             f'{url}: cannot be reached: {reason}. {offline}; or start from random '
-            'weights: init_cfg=None in a config, pretrained=False in get_model, '
-            'new_config.py --weights none --overwrite'
+            'weights: init_cfg=None in a config (load_from=None where it has that), '
+            'pretrained=False in get_model, new_config.py --weights none --overwrite'
         ) from None
     except RuntimeError:  # torch.hub's word for another checksum
         raise WeightsError(

@@ -80,7 +80,9 @@ def test_the_page_has_every_figure_and_what_could_not_be_had(results):
             assert f'{row["median"]:.1f} | {row["low"]:.1f} to' in text
             assert f'{row["memory"] / 2**20:.0f} MiB' in text
     assert 'no_such_network' in table(results['runs'][2])
-    assert str(results['machine']['threads']) + ' threads' in text
+    for threads, words in ((1, ', 1 thread, '), (2, ', 2 threads, ')):
+        machine = dict(results['machine'], threads=threads)
+        assert words in page(dict(results, machine=machine))
     assert text.endswith('A note.\n') and 'old figures' not in text
     assert page(results, text) == text
     lines = growth(results['runs'][:2]).splitlines()

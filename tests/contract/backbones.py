@@ -8,6 +8,8 @@ from typing import Any
 import torch.nn as nn
 from mmengine.registry import MODELS
 
+import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
+
 
 class Lacking(Exception):
     """The backbone has no such argument, so there is nothing to promise."""

@@ -64,6 +64,22 @@ def examine(backbone: Backbone, words: str) -> tuple[str, str]:
     return KEPT, ''
 
 
+def installed(backbones: list[Backbone]) -> list[Backbone]:
+    """List the backbones that can be built here: what cannot breaks no promise.
+
+    What is left out is printed with the reason.
+    """
+    found = []
+    for backbone in backbones:
+        try:
+            backbone.build()
+        except ImportError as error:
+            print(f'{backbone}: left out, {error}', flush=True)
+        else:
+            found.append(backbone)
+    return found
+
+
 def table(backbones: list[Backbone]) -> tuple[str, str, str]:
     """Examine all backbones.
 
@@ -112,7 +128,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     os.environ.setdefault('HF_HUB_OFFLINE', '1')  # timm asks for no weights here
     backbones = [b for b in OURS + PEERS if not args.only or args.only in b.name]
-    columns, rows, broken = table(backbones)
+    columns, rows, broken = table(installed(backbones))
     print(f'\n{columns}\n\n{rows}\n\n{broken}')
     if args.out:
         page = PAGE.format(

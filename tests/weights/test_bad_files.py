@@ -394,7 +394,7 @@ def _(_folder, server):
     return server.url('ck_ghostnetv2_10.pth.tar')
 
 
-@case('no network', 'cannot be reached: Connection refused')
+@case('no network', 'init_cfg=None in a config (load_from=None where it has that)')
 def _(_folder, server):
     return server.closed_url('ck_ghostnetv2_10.pth.tar')
 
