@@ -68,6 +68,9 @@ $(DOCS_VENV)/made: requirements/docs.txt
 
 bench: env
 	$(RUN) tools/analysis_tools/benchmark.py --suite all --json bench.json --page docs/benchmark.md
+	@! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
+	  $(RUN) tools/analysis_tools/benchmark.py --suite all --device cuda \
+	    --json bench_gpu.json --page docs/benchmark_gpu.md
 
 lint: env
 	$(RUN) -m ruff check .

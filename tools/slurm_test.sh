@@ -17,6 +17,10 @@ GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 CPUS_PER_TASK=${CPUS_PER_TASK:-5}
 
+if ! command -v srun >/dev/null; then
+    echo "$0: there is no srun here; without Slurm there is tools/dist_test.sh" >&2
+    exit 1
+fi
 # A clone works without being installed.
 export PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}"
 # SRUN_ARGS holds several arguments, and is split on purpose.

@@ -10,7 +10,15 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from .benchmark_models import MODELS, MODES, REFERENCE, build, macs
+from .benchmark_models import (
+    FORMS,
+    MODELS,
+    MODES,
+    REFERENCE,
+    build,
+    macs,
+    synchronised,
+)
 from .timing import Timing, interleave, machine, peak_memory
 
 OURS = 'mmghost:ghostnetv2-1.0'
@@ -34,6 +42,7 @@ class Run:
         size: Side of the pictures in px.
         mode: ``'infer'`` or ``'train'``.
         reference: Model and form that the others are compared with.
+        device: ``'cpu'`` or ``'cuda'``.
     """
 
     title: str
@@ -43,6 +52,7 @@ class Run:
     size: int = 224
     mode: str = 'infer'
     reference: tuple[str, str] = (REFERENCE, 'eager')
+    device: str = 'cpu'
 
     def __post_init__(self) -> None:
         known = MODES[self.mode]
@@ -58,40 +68,64 @@ class Run:
             )
         if self.mode == 'train' and self.batch < 2:
             raise UserError('--mode train needs a --batch of at least 2')
+        if self.device == 'cuda' and not torch.cuda.is_available():
+            raise UserError(
+                '--device cuda: PyTorch sees no GPU; python tools/doctor.py says why'
+            )
 
 
-ALL = tuple(MODES['infer'])
-SUITE = {
-    'batch-1': [Run('One picture of 224 px', MODELS, ALL)],
-    'batch-16': [Run('16 pictures of 224 px', MODELS, ALL, batch=16)],
-    'sizes': [
-        Run(
-            f'Growing pictures: {size} px',
-            (REFERENCE, OURS),
-            PLAIN,
-            size=size,
-        )
-        for size in (224, 320, 512, 800, 1280)
-    ],
-    'train': [
-        Run(
-            'Training step, 32 pictures of 224 px',
-            (REFERENCE, *PEERS),
-            PLAIN[:2],
-            batch=32,
-            mode='train',
-        )
-    ],
-    'train-compiled': [
-        Run(
-            'Training step, compiled, 32 pictures of 224 px',
-            (REFERENCE, OURS),
-            tuple(MODES['train']),
-            batch=32,
-            mode='train',
-        )
-    ],
-}
+# Their memory is PyTorch's own; that of compiled networks and graphs is elsewhere.
+WEIGHED = (*PLAIN, 'amp')
+
+
+def suites(device: str = 'cpu') -> dict[str, list[Run]]:
+    """The comparisons of docs/benchmark.md, by name.
+
+    Args:
+        device: ``'cpu'``, or ``'cuda'`` for the same with the forms that there are for
+            GPUs, and as many pictures a step as the ImageNet recipe has on each.
+    """
+    forms = FORMS[device]
+    plain = PLAIN if device == 'cpu' else (*PLAIN, 'amp')
+    batch = 32 if device == 'cpu' else 128
+    steps = dict(batch=batch, mode='train', device=device)
+    return {
+        'batch-1': [
+            Run('One picture of 224 px', MODELS, forms['infer'], device=device)
+        ],
+        'batch-16': [
+            Run('16 pictures of 224 px', MODELS, forms['infer'], 16, device=device)
+        ],
+        'sizes': [
+            Run(
+                f'Growing pictures: {size} px',
+                (REFERENCE, OURS),
+                plain,
+                size=size,
+                device=device,
+            )
+            for size in (224, 320, 512, 800, 1280)
+        ],
+        'train': [
+            Run(
+                f'Training step, {batch} pictures of 224 px',
+                (REFERENCE, *PEERS),
+                [form for form in forms['train'] if 'compiled' not in form],
+                **steps,
+            )
+        ],
+        'train-compiled': [
+            Run(
+                f'Training step, compiled, {batch} pictures of 224 px',
+                (REFERENCE, OURS),
+                forms['train'],
+                **steps,
+            )
+        ],
+    }
+
+
+SUITES = ('batch-1', 'batch-16', 'sizes', 'train', 'train-compiled')
 
 
 def measure(run: Run, seconds: float = 60, progress: bool = True) -> dict[str, Any]:
@@ -113,7 +147,7 @@ def measure(run: Run, seconds: float = 60, progress: bool = True) -> dict[str, A
             print(text, file=sys.stderr, flush=True)
 
     torch.manual_seed(0)
-    x = torch.randn(run.batch, 3, run.size, run.size)
+    x = torch.randn(run.batch, 3, run.size, run.size).to(run.device)
     calls, rows = {}, []
     for name in run.models:
         tell(f'{run.title}: {name}')
@@ -128,7 +162,8 @@ def measure(run: Run, seconds: float = 60, progress: bool = True) -> dict[str, A
             if name.startswith('mmpretrain:') and form not in PLAIN:
                 continue
             try:
-                calls[name, form] = MODES[run.mode][form](model, x)
+                call = MODES[run.mode][form](model, x)
+                calls[name, form] = synchronised(call) if x.is_cuda else call
             except (ImportError, UserError) as error:
                 rows.append(dict(model=name, form=form, missing=str(error)))
                 continue
@@ -143,8 +178,8 @@ def measure(run: Run, seconds: float = 60, progress: bool = True) -> dict[str, A
         if call is None:
             continue
         row.update(times[row['model'], row['form']]._asdict())
-        if row['form'] in PLAIN:
-            row['memory'] = peak_memory(call, getattr(call, 'held', 0))
+        if row['form'] in WEIGHED:
+            row['memory'] = peak_memory(call, getattr(call, 'held', 0), run.device)
     return {**asdict(run), 'reference': list(reference), 'rows': rows}
 
 
@@ -235,6 +270,40 @@ def growth(runs: Sequence[dict[str, Any]]) -> str:
     return '\n'.join(lines)
 
 
+GROWTH = 'From 224 to 1280 px'
+
+
+def is_growth(title: str) -> bool:
+    """Tell whether a comparison is one of those that make up the table of sizes."""
+    return title.startswith('Growing')
+
+
+def check_page(target: str, titles: Sequence[str]) -> str:
+    """Return a page as it stands, whose every table is about to be written anew.
+
+    Args:
+        target: The page's file; it need not be there.
+        titles: Those of the comparisons.
+
+    Raises:
+        UserError: If it has tables that these comparisons lack: they would be lost.
+    """
+    if not Path(target).exists():
+        return ''
+    earlier = Path(target).read_text(encoding='utf-8')
+    lines = earlier.partition(BY_HAND)[0].splitlines()
+    there = [line[len('## ') :] for line in lines if line.startswith('## ')]
+    given = {GROWTH if is_growth(title) else title for title in titles}
+    lost = [title for title in there if title not in given]
+    if lost:
+        raise UserError(
+            f'--page {target}: its tables would be lost that are not measured now '
+            f'({"; ".join(lost)}). Name another file; --read A.json B.json puts several '
+            'measurements together'
+        )
+    return earlier
+
+
 def page(results: dict[str, Any], earlier: str = '') -> str:
     """Write the results as a page of the documentation.
 
@@ -244,24 +313,26 @@ def page(results: dict[str, Any], earlier: str = '') -> str:
     """
     where = results['machine']
     versions = ', '.join(f'{k} {v}' for k, v in where['versions'].items())
+    on_gpu = any(run.get('device') == 'cuda' for run in results['runs'])
+    device = f'{where["gpu"]}, TF32 in convolutions' if on_gpu else 'on the CPU'
     parts = [
         '# Speed',
         'Written by `make bench`, in half an hour; every figure below is measured, none is '
         'copied.\nA quick look at one picture: `python tools/analysis_tools/benchmark.py`; '
         '`--help` has more.',
         f'{where["date"]}; {where["processor"]}, '
-        f'{where["threads"]} thread{"s" * (where["threads"] != 1)}, no GPU, '
+        f'{where["threads"]} thread{"s" * (where["threads"] != 1)}, {device}, '
         f'float32; {where["system"]}; {versions}.',
-        _HOW,
+        f'{_HOW}\n{_HOW_ON_GPU}' if on_gpu else _HOW,
     ]
-    sizes = [run for run in results['runs'] if run['title'].startswith('Growing')]
+    sizes = [run for run in results['runs'] if is_growth(run['title'])]
     for run in results['runs']:
         if run in sizes:
             continue
         name, form = run['reference']
         parts += [f'## {run["title"]}', f'Compared with {name}, {form}.', table(run)]
     if sizes:
-        parts += ['## From 224 to 1280 px', growth(sizes)]
+        parts += [f'## {GROWTH}', growth(sizes)]
     by_hand = earlier.partition(BY_HAND)[2].strip()
     return '\n\n'.join([*parts, BY_HAND, by_hand]).strip() + '\n'
 
@@ -283,3 +354,10 @@ inference not counted. The forms:
   training the network in channels-last with `torch.compile`;
 - *onnxruntime*, *openvino*: exported by tracing, ours from its deployed form, the others
   as they are (these runtimes fold batch norms themselves)."""
+
+_HOW_ON_GPU = """\
+- *amp*: channels-last with `torch.autocast` in float16, in training with a loss scaler;
+- *cuda-graph*: the deployed network, recorded once and launched as a whole;
+  *cuda-graph-amp*: the same under `torch.autocast`.
+
+Each call ends when the GPU has done its work."""

@@ -6,6 +6,7 @@ does not depend on what the weights are.
 """
 
 import copy
+import functools
 import io
 from collections.abc import Callable
 from typing import Any
@@ -115,7 +116,7 @@ Call = Callable[[], Any]
 
 
 def _eager(model: nn.Module, x: Tensor) -> Call:
-    model = copy.deepcopy(model).eval()
+    model = copy.deepcopy(model).eval().to(x.device)
 
     def call() -> Any:
         with torch.inference_mode():
@@ -136,7 +137,7 @@ def _deployed(model: nn.Module, x: Tensor) -> Call:
 def _compiled(model: nn.Module, x: Tensor) -> Call:
     import torch._inductor.config
 
-    model = deployed(model).to(memory_format=CHANNELS_LAST)
+    model = deployed(model).to(x.device, memory_format=CHANNELS_LAST)
     x = x.contiguous(memory_format=CHANNELS_LAST)
     whole = torch.compile(model, fullgraph=True)
 
@@ -156,6 +157,65 @@ def _many_compilations() -> Any:
     return torch._dynamo.config.patch(cache_size_limit=64)
 
 
+def _amp(model: nn.Module, x: Tensor) -> Call:
+    return _in_half(_channels_last(model, x), x)
+
+
+def _autocast(x: Tensor, enabled: bool = True) -> torch.autocast:
+    """Mixed precision: in float16 on a GPU, in bfloat16 on a CPU."""
+    dtype = torch.float16 if x.is_cuda else torch.bfloat16
+    return torch.autocast(x.device.type, dtype, enabled)
+
+
+def _in_half(call: Call, x: Tensor) -> Call:
+    def cast() -> Any:
+        with _autocast(x):
+            return call()
+
+    return cast
+
+
+def _cuda_graph(model: nn.Module, x: Tensor) -> Call:
+    return _captured(_deployed(model, x), x)
+
+
+def _cuda_graph_amp(model: nn.Module, x: Tensor) -> Call:
+    return _captured(_in_half(_deployed(model, x), x), x)
+
+
+def _captured(call: Call, x: Tensor) -> Call:
+    """Record all that a call launches on the GPU, to launch it again at once."""
+    if not x.is_cuda:
+        raise UserError('a CUDA graph needs --device cuda')
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):  # cuDNN chooses its algorithms before the recording
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = call()
+
+    def replay() -> Any:
+        graph.replay()
+        return out
+
+    return replay
+
+
+def synchronised(call: Call) -> Call:
+    """Let a call end when the GPU has done what it was given."""
+
+    def whole() -> Any:
+        out = call()
+        torch.cuda.synchronize()
+        return out
+
+    whole.held = getattr(call, 'held', 0)
+    return whole
+
+
 def export(model: nn.Module, x: Tensor) -> bytes:
     """Export a network to ONNX, as it is and for one size, by tracing."""
     file = io.BytesIO()
@@ -164,6 +224,8 @@ def export(model: nn.Module, x: Tensor) -> bytes:
 
 
 def _onnx(model: nn.Module, x: Tensor) -> bytes:
+    if x.is_cuda:
+        raise UserError('measured on the CPU only')
     # Others as their users export them: the runtimes fold batch norms themselves.
     ours = isinstance(model, GhostNetClassifier)
     return export(deployed(model) if ours else copy.deepcopy(model), x)
@@ -204,36 +266,46 @@ INFERENCE = {
     'compiled': _compiled,
     'onnxruntime': _onnxruntime,
     'openvino': _openvino,
+    'amp': _amp,
+    'cuda-graph': _cuda_graph,
+    'cuda-graph-amp': _cuda_graph_amp,
 }
 
 
 # Forms of training. --------------------------------------------------------------------
 
 
-def _step(model: nn.Module, x: Tensor, compiled: bool = False) -> Call:
-    model = copy.deepcopy(model).train()
+def _step(
+    model: nn.Module, x: Tensor, compiled: bool = False, amp: bool = False
+) -> Call:
+    model = copy.deepcopy(model).train().to(x.device)
     network = torch.compile(model) if compiled else model
-    labels = torch.arange(len(x)) % 1000
+    labels = torch.arange(len(x), device=x.device) % 1000
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    # torch 2.1 has it in another place.
+    scaler = getattr(torch.amp, 'GradScaler', torch.cuda.amp.GradScaler)
+    scaler = scaler(enabled=amp and x.is_cuda)  # bfloat16 needs none
 
     def call() -> None:
         optimizer.zero_grad()
-        F.cross_entropy(network(x), labels).backward()
-        optimizer.step()
+        with _autocast(x, amp):
+            loss = F.cross_entropy(network(x), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
 
     # Weights and momentum; gradients are made anew in each step.
     call.held = 2 * sum(p.numel() * p.element_size() for p in model.parameters())
     return call
 
 
-def _step_channels_last(model: nn.Module, x: Tensor) -> Call:
+def _step_channels_last(model: nn.Module, x: Tensor, **settings: bool) -> Call:
     model = copy.deepcopy(model).to(memory_format=CHANNELS_LAST)
-    return _step(model, x.contiguous(memory_format=CHANNELS_LAST))
+    return _step(model, x.contiguous(memory_format=CHANNELS_LAST), **settings)
 
 
-def _step_compiled(model: nn.Module, x: Tensor) -> Call:
-    model = copy.deepcopy(model).to(memory_format=CHANNELS_LAST)
-    call = _step(model, x.contiguous(memory_format=CHANNELS_LAST), compiled=True)
+def _step_compiled(model: nn.Module, x: Tensor, amp: bool = False) -> Call:
+    call = _step_channels_last(model, x, compiled=True, amp=amp)
     with _many_compilations():
         call()
     return call
@@ -243,8 +315,27 @@ TRAINING = {
     'eager': _step,
     'channels-last': _step_channels_last,
     'compiled': _step_compiled,
+    'amp': functools.partial(_step_channels_last, amp=True),
+    'compiled-amp': functools.partial(_step_compiled, amp=True),
 }
 MODES = {'infer': INFERENCE, 'train': TRAINING}
+
+# What is compared on each device, if nothing else is asked for.
+FORMS = {
+    'cpu': {
+        'infer': (
+            'eager', 'channels-last', 'deployed', 'compiled', 'onnxruntime', 'openvino',
+        ),
+        'train': ('eager', 'channels-last', 'compiled'),
+    },
+    'cuda': {
+        'infer': (
+            'eager', 'channels-last', 'deployed', 'compiled', 'amp', 'cuda-graph',
+            'cuda-graph-amp',
+        ),
+        'train': tuple(TRAINING),
+    },
+}  # fmt: skip
 
 
 def macs(model: nn.Module, size: int) -> int:

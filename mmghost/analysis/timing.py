@@ -135,11 +135,11 @@ def peak_memory(call: Call, held: int = 0, device: str = 'cpu') -> int:
 
     On the CPU PyTorch's allocations are followed one by one, so the figure does not
     depend on what the process did before; scratch memory that oneDNN takes for itself
-    is not in it. On a GPU it is the allocator's own peak.
+    is not in it. On a GPU it is the allocator's own peak, less what was there before.
 
     Args:
         call: What to measure; it should have run once, so that what it keeps is there.
-        held: Bytes to add for what was allocated before, weights for one (CPU only).
+        held: Bytes to add for what was allocated before, weights for one.
         device: ``'cpu'`` or ``'cuda'``.
 
     Returns:
@@ -148,9 +148,10 @@ def peak_memory(call: Call, held: int = 0, device: str = 'cpu') -> int:
     if device == 'cuda':
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
         call()
         torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated()
+        return held + torch.cuda.max_memory_allocated() - before
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         call()

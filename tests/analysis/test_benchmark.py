@@ -22,12 +22,70 @@ def test_every_form_computes_the_same(monkeypatch):
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         expected = model(x)
-    for form, prepare in benchmark_models.INFERENCE.items():
+    for form in benchmark_models.FORMS['cpu']['infer']:
         if form == 'compiled':
             continue
-        out = prepare(model, x)()
+        out = benchmark_models.INFERENCE[form](model, x)()
         out = out if isinstance(out, torch.Tensor) else torch.as_tensor(out[0])
         torch.testing.assert_close(out, expected, atol=1e-4, rtol=1e-3, msg=form)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_every_form_computes_the_same_on_a_gpu():
+    model = benchmark_models.build(OURS).eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(x)
+    for form in benchmark_models.FORMS['cuda']['infer']:
+        out = benchmark_models.INFERENCE[form](model, x.cuda())().cpu()
+        close = 2e-2 if 'amp' in form else 5e-3  # float16; TF32
+        torch.testing.assert_close(out.float(), expected, atol=close, rtol=0, msg=form)
+    for form in benchmark_models.FORMS['cuda']['train']:
+        benchmark_models.TRAINING[form](model, x.cuda())()
+
+
+def test_mixed_precision_is_mixed():
+    model = benchmark_models.build(OURS).eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(x)
+    out = benchmark_models.INFERENCE['amp'](model, x)()
+    assert out.dtype is torch.bfloat16
+    torch.testing.assert_close(out.float(), expected, atol=2e-2, rtol=0)
+    seen = []
+    hook = nn.modules.module.register_module_forward_hook(
+        lambda module, _, out: seen.append(out.dtype)
+    )
+    benchmark_models.TRAINING['amp'](model, x)()
+    hook.remove()
+    assert torch.bfloat16 in seen
+
+
+def test_what_a_device_lacks_is_told_in_its_row():
+    (run,) = collect([Run('', (OURS,), ('eager', 'cuda-graph'))], 0, False)['runs']
+    reasons = {row['form']: row.get('missing') for row in run['rows']}
+    assert reasons == {'eager': None, 'cuda-graph': 'a CUDA graph needs --device cuda'}
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match='PyTorch sees no GPU'):
+            Run('', (OURS,), ('eager',), device='cuda')
+
+
+def test_a_page_loses_no_tables_that_are_not_measured_anew(tmp_path):
+    target = tmp_path / 'page.md'
+    assert benchmark.check_page(str(target), ['A']) == ''
+    target.write_text(f'## A\n\n## {benchmark.GROWTH}\n{benchmark.BY_HAND}\n## Words\n')
+    titles = ['A', 'Growing pictures: 64 px', 'B']
+    assert benchmark.check_page(str(target), titles) == target.read_text()
+    with pytest.raises(UserError, match=r'page\.md: .*\(From 224 to 1280 px\)'):
+        benchmark.check_page(str(target), ['A'])
+
+
+def test_the_page_names_the_gpu_that_was_timed(results):
+    machine = dict(results['machine'], gpu='A card')
+    runs = [dict(run, device='cuda') for run in results['runs']]
+    assert ', A card, TF32' in page(dict(machine=machine, runs=runs))
+    assert 'A card' not in page(dict(results, machine=machine))
 
 
 def test_folding_that_would_change_a_peer_is_refused():
@@ -111,7 +169,8 @@ def test_what_cannot_be_measured_is_refused(settings, words):
 
 
 def test_the_suite_holds_the_networks_and_sizes_that_it_promises():
-    runs = [run for suite in benchmark.SUITE.values() for run in suite]
+    assert benchmark.suites().keys() == set(benchmark.SUITES)
+    runs = [run for suite in benchmark.suites().values() for run in suite]
     assert {run.batch for run in runs} == {1, 16, 32}
     assert {run.size for run in runs} == {224, 320, 512, 800, 1280}
     assert all(run.reference[0] in run.models for run in runs)

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -199,6 +200,16 @@ def test_scripts_start_the_tools_as_openmmlab_does(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == command.format(tools=TOOLS)
+
+
+@pytest.mark.skipif(shutil.which('srun') is not None, reason='Slurm is here')
+@pytest.mark.parametrize('door', ['train', 'test'])
+def test_without_slurm_its_scripts_name_those_that_need_none(door):
+    done = run('bash', str(TOOLS / f'slurm_{door}.sh'), 'part', 'job', 'c.py', 'x')
+    assert done.returncode == 1
+    assert f'there is no srun here; without Slurm there is tools/dist_{door}.sh' in (
+        done.stderr
+    )
 
 
 def test_several_machines_are_told_apart_by_their_variables(tmp_path):

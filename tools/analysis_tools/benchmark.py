@@ -16,8 +16,18 @@ from pathlib import Path
 
 import torch
 
-from mmghost.analysis.benchmark import OURS, SUITE, Run, collect, page, read, table
-from mmghost.analysis.benchmark_models import MODELS, MODES, REFERENCE
+from mmghost.analysis.benchmark import (
+    OURS,
+    SUITES,
+    Run,
+    check_page,
+    collect,
+    page,
+    read,
+    suites,
+    table,
+)
+from mmghost.analysis.benchmark_models import FORMS, MODELS, MODES, REFERENCE
 from mmghost.errors import run_door
 
 
@@ -37,7 +47,8 @@ def main() -> None:
         '--forms',
         nargs='+',
         help=f'infer: {", ".join(MODES["infer"])}; train: {", ".join(MODES["train"])}; '
-        'the first is that of the reference. Default: all, but compiled',
+        'the first is that of the reference. Default: those of docs/benchmark.md, but '
+        'compiled',
     )
     parser.add_argument('--batch', nargs='+', type=int, default=None)
     parser.add_argument(
@@ -46,9 +57,10 @@ def main() -> None:
     parser.add_argument('--mode', choices=MODES, default='infer')
     parser.add_argument(
         '--suite',
-        choices=['all', *SUITE],
+        choices=['all', *SUITES],
         help='the comparisons of docs/benchmark.md, in place of the options above',
     )
+    parser.add_argument('--device', choices=FORMS, default='cpu')
     parser.add_argument('--threads', type=int, help="default: PyTorch's own choice")
     parser.add_argument(
         '--seconds', type=float, default=60, help='for the turns of one comparison'
@@ -62,10 +74,16 @@ def main() -> None:
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.read:
-        results = read(args.read)
-    else:
-        results = collect(_runs(args), args.seconds)
+    results = read(args.read) if args.read else None
+    runs = [] if results else _runs(args)
+    titles = (
+        [run['title'] for run in results['runs']]
+        if results
+        else [run.title for run in runs]
+    )
+    # Before half an hour is spent.
+    earlier = check_page(args.page, titles) if args.page else ''
+    results = results or collect(runs, args.seconds)
     if args.json == '-':
         print(json.dumps(results, indent=1))
     else:
@@ -74,16 +92,16 @@ def main() -> None:
         if args.json:
             Path(args.json).write_text(json.dumps(results, indent=1) + '\n')
     if args.page:
-        target = Path(args.page)
-        earlier = target.read_text(encoding='utf-8') if target.exists() else ''
-        target.write_text(page(results, earlier), encoding='utf-8')
+        Path(args.page).write_text(page(results, earlier), encoding='utf-8')
 
 
 def _runs(args: argparse.Namespace) -> list[Run]:
     if args.suite:
-        suites = SUITE.values() if args.suite == 'all' else [SUITE[args.suite]]
-        return [run for suite in suites for run in suite]
-    forms = args.forms or [form for form in MODES[args.mode] if form != 'compiled']
+        chosen = SUITES if args.suite == 'all' else [args.suite]
+        there = suites(args.device)
+        return [run for name in chosen for run in there[name]]
+    quick = [form for form in FORMS[args.device][args.mode] if 'compiled' not in form]
+    forms = args.forms or quick
     batches = args.batch or [32 if args.mode == 'train' else 1]
     return [
         Run(
@@ -94,6 +112,7 @@ def _runs(args: argparse.Namespace) -> list[Run]:
             size,
             args.mode,
             (args.models[0], forms[0]),
+            args.device,
         )
         for batch in batches
         for size in args.shape
