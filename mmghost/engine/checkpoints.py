@@ -65,8 +65,9 @@ def last_whole(work_dir: str | os.PathLike) -> Path | None:
     note = work_dir / 'last_checkpoint'
     if note.is_file():
         noted = Path(note.read_text().strip())
-        if not noted.is_file():  # the folder was moved since
-            noted = work_dir / noted.name
+        beside = work_dir / noted.name
+        if beside.is_file():  # the folder may have been moved since, or copied
+            noted = beside
         candidates = [noted] + [path for path in candidates if path != noted]
     broken = []
     for path in candidates:

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,24 @@ def test_resume_finds_the_checkpoint_after_the_folder_was_moved(tmp_path):
     save(tmp_path / 'iter_40.pth')
     (tmp_path / 'last_checkpoint').write_text('/gone/iter_40.pth')
     assert last_whole(tmp_path) == tmp_path / 'iter_40.pth'
+
+
+def test_a_copied_folder_goes_on_from_its_own_checkpoint(tmp_path):
+    original, copied = tmp_path / 'a', tmp_path / 'b'
+    original.mkdir()
+    save(original / 'iter_40.pth')
+    (original / 'last_checkpoint').write_text(str(original / 'iter_40.pth'))
+    shutil.copytree(original, copied)
+    assert last_whole(copied) == copied / 'iter_40.pth'
+
+
+def test_a_checkpoint_that_is_kept_elsewhere_is_found(tmp_path):
+    kept, work = tmp_path / 'kept', tmp_path / 'work'
+    kept.mkdir()
+    work.mkdir()
+    save(kept / 'iter_40.pth')
+    (work / 'last_checkpoint').write_text(str(kept / 'iter_40.pth'))
+    assert last_whole(work) == kept / 'iter_40.pth'
 
 
 def test_no_checkpoint_is_not_an_error_but_only_broken_ones_are(tmp_path):
