@@ -8,6 +8,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..engine.building import build_model
+from ..engine.checks.heads import crop_size
 from ..engine.launch import innermost
 from ..engine.toolbox import toolbox_of, type_name
 from ..errors import UserError
@@ -99,8 +100,9 @@ def default_shape(cfg: Config) -> tuple[int, int]:
     """
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     preprocessor = preprocessor or {}
-    if toolbox_of(cfg).scope == 'mmseg' and preprocessor.get('size'):
-        return tuple(preprocessor['size'])
+    crop = crop_size(cfg) if toolbox_of(cfg).scope == 'mmseg' else None
+    if crop is not None:
+        return crop
     size: Any = None
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
     for step in innermost(loader['dataset']).get('pipeline', []) if loader else []:

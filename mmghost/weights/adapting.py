@@ -25,9 +25,10 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
 
     Args:
         model: A classifier, detector or segmentor, not wrapped.
-        checkpoint: What mmengine read. Its ``state_dict`` is replaced, unless it is
-            this model's already, holds no GhostNet, or has this model's other parts
-            under other names: those would be lost.
+        checkpoint: What mmengine read. Its ``state_dict`` is replaced, by averaged
+            weights where it has both, unless it is this model's already, holds no
+            GhostNet, or has this model's other parts under other names: those would be
+            lost.
         source: The file's name, for the messages.
 
     Returns:
@@ -41,13 +42,18 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     ]
     if len(places) != 1 or not places[0].endswith('backbone'):
         return False
-    key = next((k for k in CONTAINERS if isinstance(checkpoint.get(k), Mapping)), None)
+    # What mmengine resumes from has its weights, averaged or not, in one place.
+    keys = ('state_dict',) if 'message_hub' in checkpoint else CONTAINERS
+    key = next((k for k in keys if isinstance(checkpoint.get(k), Mapping)), None)
     state = checkpoint[key] if key else checkpoint
     ours = f'{places[0]}.{STEM}'
     plain = {_unwrapped(name): name for name in state if isinstance(name, str)}
     if ours in plain:
-        if not any('_orig_mod.' in name for name in plain.values()):
+        elsewhere = key not in (None, 'state_dict')
+        if not elsewhere and not any('_orig_mod.' in name for name in plain.values()):
             return False  # DDP's `module.` is known to mmengine too
+        if elsewhere:
+            print_log(f'{source}: weights are taken from {key!r}', 'current')
         _replace(checkpoint, key, {name: state[old] for name, old in plain.items()})
         return True
     if not any(name == STEM or name.endswith(f'.{STEM}') for name in plain):

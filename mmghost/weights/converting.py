@@ -68,14 +68,17 @@ def _check(file: WeightFile, origin: Origin, network: Network, form: str) -> Non
             f'{file.source}: its channels are those of no width of GhostNet, so it '
             'cannot be told whether it is whole'
         )
-    wanted = expected(network)
+    try:
+        wanted = expected(network)
+    except ValueError as error:
+        raise WeightsError(f'{file.source}: is no {network.name}: {error}') from None
     lacks = [
         n
         for n, shape in wanted.items()
         if n not in weights or weights[n].shape != shape
     ]
     known = {*wanted, *(f'{n}.{leaf}' for n in HEAD for leaf in ('weight', 'bias'))}
-    unknown = [n for n in weights if n not in known and '.short_conv.' not in n]
+    unknown = [n for n in weights if n not in known]
     if lacks or unknown:
         what = f'lacks {examples(lacks)}' if lacks else f'has also {examples(unknown)}'
         raise WeightsError(f'{file.source}: is no whole {network.name}: it {what}')

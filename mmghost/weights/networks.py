@@ -7,8 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.ghostnet import LAST_CHANNELS, STAGES, STEM_CHANNELS, GhostNetV1
-from ..models.layers import make_divisible
+from ..models.ghostnet import (
+    LAST_CHANNELS,
+    STAGES,
+    STEM_CHANNELS,
+    GhostNetV2,
+    dfc_by_bottleneck,
+)
+from ..models.layers import Cfg, make_divisible
 
 # The published widths first: a small part of a network may fit several.
 _WIDTHS = (1.0, 1.3, 1.6, 0.5, 1.1, 1.4, 1.7, *(i / 100 for i in range(10, 401)))
@@ -26,6 +32,7 @@ class Network:
         has_dfc: Whether it has DFC attention anywhere: GhostNetV2. (Cut before the third
             bottleneck both versions are the same.)
         dfc_kernels: The kernel sizes of its DFC attention.
+        dfc: The choices of its DFC attention that tensors tell; None without.
         groups: How many of the release's ``blocks.S`` it has, from the first on.
         folded: Whether batch norms were folded into the convolutions.
         has_batch_norm: Whether its normalisations have running statistics.
@@ -36,6 +43,7 @@ class Network:
     width: float | None
     has_dfc: bool
     dfc_kernels: tuple[int, ...]
+    dfc: Cfg | None
     groups: int
     folded: bool
     has_batch_norm: bool
@@ -78,6 +86,7 @@ def describe(state: Mapping[str, Tensor]) -> Network:
         width=_width(state),
         has_dfc=any('.short_conv.' in name for name in state),
         dfc_kernels=tuple(sorted(kernels)),
+        dfc=_dfc(state),
         groups=groups,
         folded='conv_stem.bias' in state and not has_batch_norm,
         has_batch_norm=has_batch_norm,
@@ -87,19 +96,23 @@ def describe(state: Mapping[str, Tensor]) -> Network:
 
 
 def expected(network: Network) -> dict[str, torch.Size]:
-    """Tell the trunk's weights that every network of a width and depth has.
+    """Tell the weights that the trunk of a network has.
 
     Args:
         network: Of a known width.
 
     Returns:
-        Shapes by the release's names, without DFC attention and batch counters.
+        Shapes by the release's names, without batch counters.
+
+    Raises:
+        ValueError: If its DFC attention is none that GhostNetV2 can have.
     """
     with torch.device('meta'):
-        trunk = GhostNetV1(
+        trunk = GhostNetV2(
             network.width,
             in_channels=network.in_channels,
             out_indices=stage_of_group(network.groups - 1),
+            dfc=network.dfc,
         )
     return {
         name: value.shape
@@ -112,6 +125,43 @@ def stage_of_group(group: int) -> int:
     """Tell which stage the release's ``blocks.S`` belongs to."""
     ends = [sum(map(len, STAGES[: i + 1])) for i in range(len(STAGES))]
     return next((i for i, end in enumerate(ends) if group < end), len(STAGES))
+
+
+def _dfc(state: Mapping[str, Tensor]) -> Cfg | None:
+    """Tell the choices of DFC attention, which are the same all over a stage."""
+    places = [
+        f'blocks.{g}.{b}.' for g, group in enumerate(GROUPS) for b in range(len(group))
+    ]
+    kernels, names = {}, []
+    for stage in range(len(STAGES)):
+        plan = dfc_by_bottleneck(dict(stages=(stage,)))
+        inside = tuple(place for place, dfc in zip(places, plan) if dfc)
+        found = [n for n in state if '.short_conv.' in n and n.startswith(inside)]
+        if found:
+            kernels[stage] = _longest(state, found, ('.2.weight', '.4.weight')) or 5
+        names += found
+    if not names:
+        return None
+    dfc: Cfg = dict(stages=tuple(kernels), kernel_size=tuple(kernels.values()))
+    if any('.ghost2.' in name for name in names):
+        expanded = any('.ghost1.' in name for name in names)
+        dfc['position'] = 'both' if expanded else 'output'
+    if any('.reduce.' in name for name in names):
+        dfc['downsample'] = 'conv'
+        dfc['ratio'] = _longest(state, names, ('.reduce.0.weight',))
+    return dfc
+
+
+def _longest(
+    state: Mapping[str, Tensor], names: list[str], endings: tuple[str, ...]
+) -> int | None:
+    """The longest side of the kernels of some names; None where there are none."""
+    sides = [
+        max(state[n].shape[2:])
+        for n in names
+        if n.endswith(endings) and state[n].ndim == 4
+    ]
+    return max(sides, default=None)
 
 
 def _width(state: Mapping[str, Tensor]) -> float | None:

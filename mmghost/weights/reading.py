@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import socket
+import tempfile
 import urllib.error
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from urllib.parse import urlparse
 
 import torch
 from mmengine import fileio
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import broadcast_object_list, get_dist_info
 from torch import Tensor
 
 from ..errors import examples, why_no_file
@@ -305,20 +306,21 @@ def fetch(url: str) -> Path:
         The file in the cache, :func:`cached_path`.
 
     Raises:
-        WeightsError: If the server cannot be reached, or does not have the file.
+        WeightsError: If the server cannot be reached, does not have the file, or it
+            cannot be written into the cache: in every process, in the same words.
     """
     path = cached_path(url)
     rank, world_size = get_dist_info()
-    failure = None
+    failure = [None]
     if rank == 0 and not path.exists():
         try:
             _download(url, path)
         except WeightsError as error:
-            failure = error  # raised below: the other processes wait at the barrier
+            failure = [str(error)]
     if world_size > 1:
-        barrier()
-    if failure is not None:
-        raise failure
+        broadcast_object_list(failure)  # which the others wait for
+    if failure[0] is not None:
+        raise WeightsError(failure[0])
     if not path.exists():  # on another machine than the first process
         _download(url, path)
     return path
@@ -368,7 +370,15 @@ def _checksum(name: str) -> str | None:
 
 
 def _download(url: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise WeightsError(
+            f'{url}: cannot be put into {path.parent}: {error.strerror}. Set TORCH_HOME '
+            'to a folder that can be written into, or fetch the file yourself and name '
+            'its path'
+        ) from None
     checksum = sha256_of(url) or _checksum(path.name)
     offline = (
         f'Without a network: fetch it on another machine, then name its path, or put it '

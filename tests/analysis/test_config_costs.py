@@ -88,6 +88,13 @@ def test_a_segmentors_size_is_that_of_its_training():
     assert default_shape(cfg) == (512, 1024)
 
 
+def test_a_segmentors_size_may_be_one_side():
+    cfg = Config(
+        dict(default_scope='mmseg', model=dict(data_preprocessor=dict(size=512)))
+    )
+    assert default_shape(cfg) == (512, 512)
+
+
 def test_a_size_that_the_model_does_not_take_is_named():
     path = CONFIGS / 'classification/ghostnetv2-1.0_8xb128_in1k.py'
     cfg = load_config(str(path), {'model.head.in_channels': 961})

@@ -407,6 +407,19 @@ def test_told_to_end_while_it_waits_for_a_worker_that_has_ended_it_saves(
         assert_equal(resumed[key], whole[key], key)
 
 
+def test_a_handler_that_c_code_had_set_gives_way_to_the_systems():
+    """``signal.signal`` says None of such a one, and does not take None."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        hook = InterruptHook()
+        hook.before_train(None)
+        hook._before[signal.SIGTERM] = None
+        hook.after_train(None)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_told_to_end_in_an_evaluation_it_saves_the_trainings_own_weights(
     tmp_path, shapes
 ):

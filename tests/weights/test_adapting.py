@@ -57,6 +57,27 @@ def test_its_own_checkpoint_is_left_alone(model):
     assert not adapt_checkpoint(model, {'state_dict': ddp}, 'a.pth')
 
 
+@pytest.mark.parametrize('key', ['state_dict_ema', 'model_ema'])
+def test_averaged_weights_are_taken_where_its_own_checkpoint_has_both(key, log):
+    model = retinanet()
+    averaged = {f'module.{n}': v + 1 for n, v in model.state_dict().items()}
+    checkpoint = {'state_dict': model.state_dict(), key: averaged}
+    assert adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert log == [f'a.pth: weights are taken from {key!r}']
+    taken = checkpoint['state_dict']
+    assert taken.keys() == model.state_dict().keys()
+    assert all(torch.equal(taken[n], v + 1) for n, v in model.state_dict().items())
+
+
+def test_what_mmengine_resumes_from_is_left_alone():
+    model = retinanet()
+    state = model.state_dict()
+    averaged = {name: value + 1 for name, value in state.items()}
+    checkpoint = {'message_hub': {}, 'state_dict': state, 'state_dict_ema': averaged}
+    assert not adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert checkpoint['state_dict'] is state
+
+
 @pytest.mark.parametrize('key', ['state_dict', None])
 @pytest.mark.parametrize(
     ('old', 'new'),

@@ -399,6 +399,12 @@ def _(_folder, server):
     return server.closed_url('ck_ghostnetv2_10.pth.tar')
 
 
+@case('a cache that nothing can be put into', 'Not a directory. Set TORCH_HOME')
+def _(folder, server):
+    (folder / 'torch').write_bytes(b'')
+    return server.serve('ghostnetv2.pth', b'')
+
+
 @case('a URL of a web page', 'is a web page, not weights')
 def _(_folder, server):
     return server.serve('weights.pth', b'<!DOCTYPE html><html></html>')

@@ -90,6 +90,23 @@ def test_a_detectors_backbone_is_taken_out_as_deep_as_it_is(tmp_path):
     assert same(load(tmp_path / 'b.pth')['state_dict'], dict(backbone.state_dict()))
 
 
+@pytest.mark.parametrize(
+    'dfc',
+    [
+        dict(kernel_size=7),
+        dict(stages=(0, 3), kernel_size=(3, 9)),
+        dict(position='output', downsample='none'),
+        dict(position='both', downsample='conv', ratio=4),
+    ],
+    ids=str,
+)
+def test_an_ablated_network_is_whole_too(dfc, tmp_path):
+    state = dict(GhostNetV2(WIDTH, dfc=dfc).state_dict())
+    torch.save(state, tmp_path / 'a.pth')
+    convert(tmp_path / 'a.pth', tmp_path / 'b.pth', 'backbone')
+    assert same(load(tmp_path / 'b.pth')['state_dict'], state)
+
+
 def test_mindspores_file_becomes_any_other(tmp_path):
     state = timm_network('ghostnetv2_100').state_dict()
     (tmp_path / 'a.ckpt').write_bytes(write_mindspore(mindspore_names(state)))
@@ -151,6 +168,31 @@ def test_a_view_does_not_drag_its_storage_into_the_file(tmp_path):
             'backbone',
             {'blocks.4.0.extra': torch.ones(1)},
             'it has also blocks.4.0.extra',
+        ),
+        (
+            'backbone',
+            {'blocks.3.0.ghost1.short_conv.4.weight': None},
+            'it lacks blocks.3.0.ghost1.short_conv.4.weight',
+        ),
+        (
+            'release',
+            {f'blocks.4.0.ghost1.short_conv.{n}.weight': None for n in range(6)},
+            'it lacks blocks.4.0.ghost1.short_conv.0.weight',
+        ),
+        (
+            'backbone',
+            {'blocks.3.0.ghost1.short_conv.2.weight': torch.ones(20, 1, 1, 4)},
+            'blocks.3.0.ghost1.short_conv.2.weight',
+        ),
+        (
+            'backbone',
+            {'blocks.3.0.ghost1.short_conv.4.weight': torch.ones(20, 1, 6, 1)},
+            'dfc.kernel_size must be odd',
+        ),
+        (
+            'backbone',
+            {'blocks.4.0.ghost1.short_conv.8.weight': torch.ones(1)},
+            'it has also blocks.4.0.ghost1.short_conv.8.weight',
         ),
         ('backbone', {'bn1.bias': torch.full((4,), float('nan'))}, 'NaN'),
         (

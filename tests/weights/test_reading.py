@@ -10,10 +10,12 @@ import zipfile
 from argparse import Namespace
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine import fileio
 from mmengine.fileio import BaseStorageBackend
 from mmengine.logging import HistoryBuffer
@@ -70,35 +72,52 @@ def test_a_version_or_a_date_in_a_name_is_no_checksum(name, server, torch_home):
     assert (torch_home / name).is_file()
 
 
-@pytest.mark.parametrize('rank', [0, 1])
-def test_of_many_processes_the_first_fetches_and_the_others_wait(
-    rank, server, torch_home, monkeypatch
-):
+def fetched_in_a_group(rank: int, url: str, folder: str, world: int) -> None:
+    """Fetch a file in one of several processes; keep its path or the error."""
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world
+    )
+    try:
+        said = str(reading.fetch(url))
+    except WeightsError as error:
+        said = f'WeightsError: {error}'
+    Path(folder, f'{rank}.txt').write_text(said)
+    dist.barrier()  # torch 2.1 may hang where one leaves before the other
+    dist.destroy_process_group()
+
+
+def fetch_in_two_processes(url: str, folder: Path) -> list[str]:
+    torch.multiprocessing.start_processes(
+        fetched_in_a_group, (url, str(folder), 2), 2, start_method='fork'
+    )
+    return [(folder / f'{rank}.txt').read_text() for rank in range(2)]
+
+
+def test_of_two_processes_one_fetches_and_the_other_waits(server, torch_home, tmp_path):
     url = server.serve('ghost.pth', content_of(GhostNetV1(WIDTH)))
     server.requests.clear()
-
-    def barrier():
-        """What the other process does until both are here."""
-        assert len(server.requests) == (1 if rank == 0 else 0)
-        if rank == 1:
-            torch_home.mkdir(parents=True)
-            (torch_home / 'ghost.pth').write_bytes(b'by the first process')
-
-    monkeypatch.setattr(reading, 'get_dist_info', lambda: (rank, 2))
-    monkeypatch.setattr(reading, 'barrier', barrier)
-    assert reading.fetch(url) == torch_home / 'ghost.pth'
-    assert len(server.requests) == (1 if rank == 0 else 0)
+    said = fetch_in_two_processes(url, tmp_path)
+    assert said == [str(torch_home / 'ghost.pth')] * 2
+    assert server.requests == ['/ghost.pth']
 
 
-def test_where_the_first_process_fails_no_other_waits_for_ever(
-    server, torch_home, monkeypatch
+def test_where_the_fetching_process_fails_both_end_in_the_same_words(
+    server, torch_home, tmp_path
 ):
-    reached = []
-    monkeypatch.setattr(reading, 'get_dist_info', lambda: (0, 2))
-    monkeypatch.setattr(reading, 'barrier', lambda: reached.append(True))
-    with pytest.raises(WeightsError, match='404'):
-        reading.fetch(server.url('nothing.pth'))
-    assert reached
+    server.requests.clear()
+    first, second = fetch_in_two_processes(server.url('nothing.pth'), tmp_path)
+    assert first == second and first.startswith('WeightsError') and '404' in first
+    assert server.requests == ['/nothing.pth']
+
+
+def test_where_the_cache_cannot_be_written_both_processes_say_so(
+    server, torch_home, tmp_path
+):
+    torch_home.parent.mkdir(parents=True)
+    torch_home.symlink_to('/proc')  # there, but not even root puts files into it
+    url = server.serve('ghost.pth', content_of(GhostNetV1(WIDTH)))
+    first, second = fetch_in_two_processes(url, tmp_path)
+    assert first == second and f'cannot be put into {torch_home}' in first
 
 
 def test_mindspores_file_is_taken_from_a_url(server, torch_home):

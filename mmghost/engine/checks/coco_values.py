@@ -73,6 +73,8 @@ def _decompressed(text: str) -> list[int] | None:
     ones first and behind '0' (48); the sixth bit says that more follow. From the fourth on,
     it is the difference to the last but one.
     """
+    if not text.isascii():
+        return None
     codes = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - 48
     if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
         return None

@@ -124,7 +124,7 @@ def check_heads(cfg: Config) -> list[Problem]:
     problems = []
     for path, head in _pyramids(cfg.model):
         problems += _check_batch(cfg, path)
-        crop = _crop_size(cfg)
+        crop = crop_size(cfg)
         stride = _stride(backbone, head.get('in_index', -1))
         if crop is None or stride is None:
             continue
@@ -156,8 +156,8 @@ def _stride(backbone: dict, in_index: Any) -> int | None:
     return min(2 ** (min(stage, 4) + 1), backbone.get('output_stride', 32))
 
 
-def _crop_size(cfg: Config) -> tuple[int, int] | None:
-    """Height and width of the batches that the model trains on."""
+def crop_size(cfg: Config) -> tuple[int, int] | None:
+    """Height and width in px of the batches that a segmentor trains on, if it says."""
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     size = (preprocessor or {}).get('size')
     if isinstance(size, int):

@@ -22,9 +22,11 @@ from ...errors import UserError, examples, near, same_start
 from ..explaining import explain, from_scratch, walk
 from ..options import option_key
 from ..toolbox import toolbox_of, type_name
+from .coco_values import is_id
 from .counts import check_count
 from .data import (
     Problem,
+    check_coco,
     check_dataset,
     class_folders,
     load_coco,
@@ -385,12 +387,9 @@ def check_evaluator(
         problems += found
         if found:
             continue
-        known = {image.get('id') for image in annotations[ann_file]['images']}
-        given = [
-            image.get('id')
-            for other in datasets
-            for image in annotations[other]['images']
-        ]
+        problems += check_coco(annotations[ann_file], ann_file, test=True)
+        known = _picture_ids(annotations[ann_file])
+        given = [i for other in datasets for i in _picture_ids(annotations[other])]
         foreign = [str(image_id) for image_id in given if image_id not in known]
         if foreign:
             problems.append(
@@ -402,3 +401,9 @@ def check_evaluator(
                 )
             )
     return problems
+
+
+def _picture_ids(content: dict[str, list]) -> dict[Any, None]:
+    """The ids of a COCO file's pictures in their order; faulty ones are told elsewhere."""
+    found = (image.get('id') for image in content['images'] if isinstance(image, dict))
+    return dict.fromkeys(image_id for image_id in found if is_id(image_id))

@@ -58,7 +58,8 @@ class InterruptHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Put the handlers back that were there before."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None stands for one that C code set, which Python cannot put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before = {}
 
     def _receive(self, number: int, _: Any) -> None:

@@ -65,6 +65,12 @@ def test_every_mask_is_taken_in_both_forms_and_only_at_its_size(examples):
     fuzz(examples, holds, MASKS)
 
 
+@pytest.mark.parametrize('counts', ['\ud800', '0\udfff1', '\xe9'])
+def test_a_mask_of_other_characters_is_none(counts):
+    """JSON may hold a lone surrogate, which no encoding has."""
+    assert not is_rle(dict(size=[4, 4], counts=counts), (4, 4))
+
+
 @depths(200, 5000)
 def test_a_damaged_mask_that_is_taken_can_be_read(examples):
     mask = pytest.importorskip('pycocotools.mask')

@@ -338,3 +338,15 @@ def test_an_evaluator_of_other_pictures_is_told(tmp_path, own_shapes):
     more = f"val_evaluator['ann_file'] = {str(other)!r}"
     (found,) = problems(tmp_path, 'detection', own_shapes, ('val',), more)
     assert f'lacks pictures of val_dataloader: id {ids[0]}, {ids[1]}, ' in found
+
+
+@pytest.mark.parametrize('fault', ['a picture', {'id': [1]}, {'id': {}}])
+def test_faults_in_an_evaluators_own_file_are_told(fault, tmp_path, own_shapes):
+    path = own_shapes / 'coco/annotations/instances_val2017.json'
+    content = json.loads(path.read_text())
+    content['images'].append(fault)
+    other = path.with_name('other.json')
+    other.write_text(json.dumps(content))
+    more = f"val_evaluator['ann_file'] = {str(other)!r}"
+    (found,) = problems(tmp_path, 'detection', own_shapes, ('val',), more)
+    assert found.startswith(f'{other}: 1 images without')
