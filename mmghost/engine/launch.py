@@ -443,6 +443,11 @@ def prepares_tests(cfg: Config) -> ConfigDict:
     Raises:
         UserError: If it has none, or holds several data sets, as ConcatDataset does.
     """
+    if cfg.get('test_dataloader') is None:
+        raise UserError(
+            f'{cfg.filename} has no test_dataloader: its pipeline says how a picture is '
+            'prepared'
+        )
     dataset = innermost(cfg.test_dataloader.dataset)
     if 'pipeline' not in dataset:
         parts = dataset.get('datasets') or []

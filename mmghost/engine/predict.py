@@ -121,7 +121,9 @@ class Predictor:
         self.scope = toolbox_of(cfg).scope
         check_file(checkpoint)
         self.cfg = cfg = deepcopy(cfg)
-        if 'test_dataloader' in cfg:  # where mmseg looks for it
+        # mmseg looks for the pipeline here, and mmdet in the loader alone.
+        alone = 'test_pipeline' in cfg and self.scope != 'mmdet'
+        if cfg.get('test_dataloader') is not None or not alone:
             cfg.test_pipeline = prepares_tests(cfg).pipeline
         init_default_scope(self.scope)
         with in_plain_words(cfg):
@@ -225,4 +227,5 @@ class Predictor:
             count = int((sample.pred_instances.scores >= score_thr).sum())
             return f'{count} objects of score >= {score_thr:g}'
         labels = sample.pred_sem_seg.data.unique().tolist()
-        return 'classes ' + ', '.join(self.classes[label] for label in labels)
+        names = [self.classes[i] if self.classes else str(i) for i in labels]
+        return 'classes ' + ', '.join(names)

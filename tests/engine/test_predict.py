@@ -1,5 +1,6 @@
 """Pictures of predictions for the three tasks."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -136,3 +137,22 @@ def test_pictures_that_are_not_there_or_not_whole_are_refused_by_name(tmp_path):
         find_pictures(str(tmp_path))
     with pytest.raises(UserError, match=r'folder; did you mean a\.jpg\?'):
         find_pictures(str(tmp_path / 'a.jpeg'))
+
+
+def test_a_segmentor_without_names_says_its_classes_by_number(tmp_path, shapes):
+    cfg = load_config(write_config(tmp_path, 'segmentation', shapes))
+    predictor = Predictor(cfg, save_random(cfg, 'mmseg', tmp_path / 'a.pth'), 'cpu')
+    predictor.classes = None
+    picture = str(shapes / 'coco/train2017/000000000001.jpg')
+    words = predictor.draw(picture, str(tmp_path / 'a.png'))
+    assert re.fullmatch(r'classes \d+(, \d+)*', words)
+
+
+@pytest.mark.parametrize('task', SCOPES)
+def test_a_config_without_test_data_is_told(tmp_path, shapes, task):
+    cfg = load_config(write_config(tmp_path, task, shapes))
+    checkpoint = save_random(cfg, SCOPES[task], tmp_path / 'a.pth')
+    cfg.test_dataloader = None
+    picture = str(shapes / 'coco/train2017/000000000001.jpg')
+    with pytest.raises(UserError, match='has no test_dataloader'):
+        Predictor(cfg, checkpoint, 'cpu').predict(picture)

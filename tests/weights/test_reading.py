@@ -87,9 +87,8 @@ def fetched_in_a_group(rank: int, url: str, folder: str, world: int) -> None:
 
 
 def fetch_in_two_processes(url: str, folder: Path) -> list[str]:
-    torch.multiprocessing.start_processes(
-        fetched_in_a_group, (url, str(folder), 2), 2, start_method='fork'
-    )
+    # Spawned: a fork of a process with threads, as this one's, may hang on their locks.
+    torch.multiprocessing.spawn(fetched_in_a_group, (url, str(folder), 2), nprocs=2)
     return [(folder / f'{rank}.txt').read_text() for rank in range(2)]
 
 
