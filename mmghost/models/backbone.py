@@ -86,12 +86,13 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
     ]
     # Switching track_running_stats off would be simpler, but then another number of
     # tensors is saved for backward, which the checkpoint refuses.
-    momenta = [m.momentum for m in norms]
+    kept = [(m, m.momentum, m.num_batches_tracked.clone()) for m in norms]
     for m in norms:
         m.momentum = 0.0
     try:
         yield
     finally:
-        for m, momentum in zip(norms, momenta):
+        # Not one less each: the second time ends when all that backward needs is there.
+        for m, momentum, count in kept:
             m.momentum = momentum
-            m.num_batches_tracked -= 1
+            m.num_batches_tracked.copy_(count)

@@ -1,5 +1,6 @@
 """check_dataset.py and new_config.py as a person calls them."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -44,6 +45,16 @@ def test_a_config_is_written_and_its_data_are_whole_until_they_break(own, call):
     assert (status, words.count('error')) == (0, 0)
     assert 'train, val, test: the data are there and whole' in words
     assert '16 pictures named, 16 opened' in words
+
+    labels = own / 'coco/train.json'
+    whole = labels.read_text()
+    content = json.loads(whole)
+    content['annotations'][0]['bbox'][2] = 0
+    labels.write_text(json.dumps(content))
+    status, words = call('check_dataset.py', 'mine.py', '--loaders', 'train')
+    assert (status, words.count('note: ')) == (0, 1)
+    assert 'train: nothing is broken; see the notes' in words
+    labels.write_text(whole)
 
     picture = own / 'coco/images/train_000000000002.jpg'
     content = picture.read_bytes()

@@ -78,7 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f'{"error" if problem.fatal else "note"}: {problem}')
     if any(problem.fatal for problem in problems):
         sys.exit(1)
-    print(f'{", ".join(loaders)}: the data are there and whole')
+    verdict = (
+        'nothing is broken; see the notes'
+        if problems
+        else 'the data are there and whole'
+    )
+    print(f'{", ".join(loaders)}: {verdict}')
 
 
 if __name__ == '__main__':
