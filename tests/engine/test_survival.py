@@ -476,6 +476,7 @@ def wait_until_it_logs(work: Path, process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # twenty trainings
 def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
     """Twenty kills over the three toolboxes, at moments drawn by chance."""
     dice = random.Random(0)
@@ -559,6 +560,7 @@ def kill_some(launcher: subprocess.Popen, whom: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='no /proc here')
 @pytest.mark.parametrize('task', TASKS)
 def test_two_processes_killed_at_random_moments_end_in_the_same_numbers(
