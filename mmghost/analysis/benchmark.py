@@ -125,7 +125,7 @@ def suites(device: str = 'cpu') -> dict[str, list[Run]]:
     }
 
 
-SUITES = ('batch-1', 'batch-16', 'sizes', 'train', 'train-compiled')
+SUITES = tuple(suites())
 
 
 def measure(run: Run, seconds: float = 60, progress: bool = True) -> dict[str, Any]:

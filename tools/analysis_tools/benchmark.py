@@ -12,6 +12,7 @@ Examples:
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -76,11 +77,8 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     results = read(args.read) if args.read else None
     runs = [] if results else _runs(args)
-    titles = (
-        [run['title'] for run in results['runs']]
-        if results
-        else [run.title for run in runs]
-    )
+    measured = results['runs'] if results else map(asdict, runs)
+    titles = [run['title'] for run in measured]
     # Before half an hour is spent.
     earlier = check_page(args.page, titles) if args.page else ''
     results = results or collect(runs, args.seconds)
