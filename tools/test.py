@@ -15,7 +15,7 @@ import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.confusion import add_confusion
-from mmghost.engine.launch import load_config, prepare_test, run_test
+from mmghost.engine.launch import disconnect, load_config, prepare_test, run_test
 from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.engine.predict import shown_in
 from mmghost.errors import run_door
@@ -102,6 +102,7 @@ def main() -> None:
     folder = shown_in(cfg, args.show_dir) if args.show_dir else None
     if folder and os.environ.get('RANK', '0') == '0':
         print(f'The pictures are in {folder}')
+    disconnect()
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ Examples:
 import argparse
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.launch import load_config, prepare_train, run_train
+from mmghost.engine.launch import disconnect, load_config, prepare_train, run_train
 from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.errors import run_door
 
@@ -81,6 +81,7 @@ def main() -> None:
         launcher=args.launcher,
     )
     run_train(cfg)
+    disconnect()
 
 
 if __name__ == '__main__':

@@ -206,6 +206,18 @@ def connect(cfg: Config) -> None:
     print_log('no GPU: the processes talk by gloo instead of nccl', 'current')
 
 
+def disconnect() -> None:
+    """Take leave of the other processes, at the end of work that went well.
+
+    Without it Python ends while a thread of gloo may still hold a tensor: it then asks
+    for an interpreter that is gone, and the process aborts after all is done
+    (pytorch/pytorch#179291). After a failure it is not to be called: it waits for
+    processes that may never come.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def set_precision(cfg: Config, amp: bool) -> None:
     """Switch mixed precision on where it is asked for, off where it cannot be had."""
     wrapper = type_name(cfg.optim_wrapper.get('type', 'OptimWrapper'))

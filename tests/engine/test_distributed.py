@@ -43,8 +43,8 @@ TASKS = [
 ]
 
 
-def two_processes(script: str, *arguments: str) -> str:
-    """Run ``tools/dist_*.sh`` with two processes; return what it printed."""
+def launched(script: str, *arguments: str) -> str:
+    """Run ``tools/dist_*.sh`` on the CPU; return what it printed."""
     python = Path(sys.executable).parent
     done = subprocess.run(
         ['bash', str(ROOT / 'tools' / script), *arguments],
@@ -66,7 +66,7 @@ def two_processes(script: str, *arguments: str) -> str:
 def assert_same_metrics(path: str, one: Path, two: Path) -> None:
     """Evaluate two checkpoints, one in this process and one in two: metrics are equal."""
     metrics = run_test(prepare_test(load_config(path), str(one)))
-    printed = two_processes('dist_test.sh', path, str(two), '2')
+    printed = launched('dist_test.sh', path, str(two), '2')
     compared = 0
     for name, value in metrics.items():
         shown = re.findall(rf'(?<!\S){re.escape(name)}: +(-?[\d.]+)', printed)
@@ -86,7 +86,7 @@ def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
     one, two = tmp_path / 'one', tmp_path / 'two'
     cfg = load_config(path, {'train_dataloader.batch_size': 4}, str(one))
     run_train(prepare_train(cfg))
-    printed = two_processes('dist_train.sh', path, '2', '--work-dir', str(two))
+    printed = launched('dist_train.sh', path, '2', '--work-dir', str(two))
     assert 'the processes talk by gloo' in printed
 
     first = torch.load(one / 'iter_4.pth', weights_only=False)['state_dict']
@@ -98,6 +98,25 @@ def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
     assert max(float((first[n] - start[n]).abs().max()) for n in first) > 1e-3
 
     assert_same_metrics(path, one / 'iter_4.pth', two / 'iter_4.pth')
+
+
+# What Python calls at its very end, when threads of gloo must be gone.
+AT_THE_END = """
+import atexit
+import torch.distributed
+atexit.register(
+    lambda: print('at the end connected:', torch.distributed.is_initialized()))
+"""
+
+
+def test_the_doors_leave_the_other_processes_before_python_ends(tmp_path, shapes):
+    path = write_config(tmp_path, 'classification', shapes, AT_THE_END)
+    trained = launched('dist_train.sh', path, '1')
+    tested = launched('dist_test.sh', path, str(tmp_path / 'work/iter_4.pth'), '1')
+    for printed in (trained, tested):
+        assert 'the processes talk by gloo' in printed
+        assert 'at the end connected: False' in printed
+        assert 'at the end connected: True' not in printed
 
 
 # All that makes two processes differ from one, unless it is done right: BN over what
@@ -136,7 +155,7 @@ def test_sync_bn_frozen_stages_accumulation_and_uneven_batches_are_as_in_one_pro
     one, two = tmp_path / 'one', tmp_path / 'two'
     cfg = load_config(path, {'train_dataloader.batch_size': 6}, str(one))
     run_train(prepare_train(cfg))
-    printed = two_processes('dist_train.sh', path, '2', '--work-dir', str(two))
+    printed = launched('dist_train.sh', path, '2', '--work-dir', str(two))
     assert "mmghost's SyncBN instead of torch's" in printed
 
     first, second, start = (
