@@ -23,7 +23,7 @@ DISTRIBUTIONS = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpret
 
 PAGE = """# What a backbone promises
 
-Made by `python -m tests.contract.table --out docs/contract.md`, in some ten minutes on two cores: do
+Made by `python -m tests.contract.table --out docs/contract.md`, in five to ten minutes on two cores: do
 not edit. With `--only CSPNeXt` in place of `--out` it prints the table of one backbone.
 {date}, on a CPU, {versions}.
 
