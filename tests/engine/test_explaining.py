@@ -101,7 +101,7 @@ def test_a_process_that_waits_for_one_that_has_ended_points_to_it():
 def test_configs_of_close_names_are_suggested_and_no_others(root):
     close = str(root / 'configs' / 'retinanet_ghostnetv2_coco.py')
     assert close in near_config(close.replace('v2', '_v2'))
-    assert near_config(str(root / 'configs' / 'mine.py')) == ''
+    assert near_config(str(root / 'configs' / 'quux.py')) == ''
 
 
 def test_a_wrong_folder_does_not_have_all_that_lies_beside_it_searched(
