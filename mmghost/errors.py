@@ -1,95 +1,64 @@
-"""Errors for the person at the terminal: the class, the helping words, the tools' door."""
+"""Errors for users, the hints in their messages, and the entry point of the tools."""
 
 import difflib
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 
 class UserError(Exception):
-    """Something that the person at the terminal can mend: the tools print it and stop."""
+    """An error that the user can fix: the tools print its message without a traceback."""
 
 
-def near(name: str, names: Iterable[str], count: int = 3) -> str:
-    """Name what may have been meant.
+class WeightsError(UserError):
+    """A weight file cannot be read, or does not fit the network."""
+
+
+def did_you_mean(name: str, names: Iterable[str], count: int = 3) -> str:
+    """Return a hint that names the known names close to a wrong one.
 
     Args:
-        name: The name that nothing is known by.
-        names: What is known.
-        count: How many to name at most.
+        name: The wrong name.
+        names: The known names.
+        count: The largest number of names in the hint.
 
     Returns:
-        ``'; did you mean A or B?'``, or nothing where no name is near.
+        ``'; did you mean A or B?'``, or an empty string if no name is close.
     """
-    wanted = name.lower()
-    scored = []
-    for known in names:
-        score = difflib.SequenceMatcher(None, wanted, known.lower()).ratio()
-        if score >= 0.6:
-            scored.append((-score, -same_start(wanted, known.lower()), known))
-    found = [known for *_, known in sorted(scored)[:count]]
-    return f'; did you mean {" or ".join(found)}?' if found else ''
-
-
-def same_start(a: str, b: str) -> int:
-    """Count the letters that two words begin with alike."""
-    pairs = enumerate(zip(a, b))
-    return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))
+    known = {str(n).lower(): str(n) for n in names}
+    close = difflib.get_close_matches(name.lower(), known, n=count)
+    return f'; did you mean {" or ".join(known[n] for n in close)}?' if close else ''
 
 
 def examples(names: Sequence[Any], count: int = 3) -> str:
-    """Name the first few of many."""
-    shown = ', '.join(str(name) for name in names[:count])
-    return shown if len(names) <= count else f'{shown} and {len(names) - count} more'
+    """Return the first names of a sequence as text, and how many more there are."""
+    shown = ', '.join(map(str, names[:count]))
+    more = len(names) - count
+    return f'{shown} and {more} more' if more > 0 else shown
 
 
-def why_no_file(path: str | os.PathLike) -> str:
-    """Say what is wrong with a path that should name a file of weights and names none.
+def cli_main(main: Callable[[], Any], interrupted: str = 'interrupted') -> None:
+    """Run the ``main`` function of a tool and turn errors into exit codes.
 
-    Args:
-        path: Where there is nothing, or a folder.
-
-    Returns:
-        What follows behind the path: that it is a folder, with the names of checkpoints
-        in it; or that nothing is there, with a file beside it that may have been meant.
-    """
-    path = Path(path)
-    if path.is_dir():
-        files = sorted(found.name for found in path.glob('*.pth'))
-        holds = f', such as {examples(files)}' if files else ''
-        return f'is a folder; name a file in it{holds}'
-    beside = path.parent.iterdir() if path.parent.is_dir() else ()
-    hint = near(path.name, (found.name for found in beside), 1)
-    seen = '' if path.is_absolute() else f' (seen from {Path.cwd()})'
-    return f'there is no such file{seen}{hint}'
-
-
-def run_door(main: Any, interrupted: str = 'interrupted') -> None:
-    """Run a tool's ``main``: a :class:`UserError` ends it with one message and status 1.
-
-    So does a file that cannot be read or written, which the error names.
+    A :class:`UserError`, or an OSError that names a file, prints one message and exits
+    with status 1; Ctrl-C exits with status 130. ``MMGHOST_TRACEBACK=1`` shows the
+    traceback instead.
 
     Args:
-        main: The function to call; what it returns is dropped.
-        interrupted: What to say where the person stops it, with status 130, and the
-            interruption itself says nothing.
+        main: The function to call.
+        interrupted: Message after Ctrl-C.
     """
     try:
         main()
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        if error.filename is None or os.environ.get('MMGHOST_TRACEBACK') == '1':
+    except (UserError, OSError) as error:
+        named = isinstance(error, UserError) or error.filename is not None
+        if not named or os.environ.get('MMGHOST_TRACEBACK') == '1':
             raise
-        words = error.strerror or type(error).__name__
-        print(
-            f'error: {os.fsdecode(error.filename)}: {words}\n'
-            '(MMGHOST_TRACEBACK=1 shows where in the code)',
-            file=sys.stderr,
-        )
+        message = str(error)
+        if isinstance(error, OSError):
+            message = f'{os.fsdecode(error.filename)}: {error.strerror or error}'
+        print(f'error: {message}', file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as stopped:
         print(str(stopped) or interrupted, file=sys.stderr)

@@ -1,63 +1,44 @@
 """Registries of mmghost, children of mmengine's root registries.
 
-A class registered with :func:`register` stands in two places: in mmengine's root
-registry, so that plain ``type='GhostNetV2'`` is found from the scope of every toolbox
-once ``mmghost`` is imported, and in mmghost's own registry, so that
-``type='mmghost.GhostNetV2'`` is found without importing anything (mmengine imports
-``mmghost.registry`` and the ``locations`` below by itself).
+:func:`register` adds a class to mmengine's root registry, so that ``type='GhostNetV2'``
+is found from every toolbox after ``import mmghost``, and to mmghost's own registry, so
+that ``type='mmghost.GhostNetV2'`` is found without an import.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from mmengine import registry as root
 from mmengine.registry import Registry
 
-MODELS = Registry(
-    'model', parent=root.MODELS, scope='mmghost', locations=['mmghost.models']
+
+def _child(name: str, parent: Registry, location: str) -> Registry:
+    return Registry(name, parent=parent, scope='mmghost', locations=[location])
+
+
+MODELS = _child('model', root.MODELS, 'mmghost.models')
+WEIGHT_INITIALIZERS = _child(
+    'weight initializer', root.WEIGHT_INITIALIZERS, 'mmghost.weights'
 )
-TRANSFORMS = Registry(
-    'transform', parent=root.TRANSFORMS, scope='mmghost', locations=['mmghost.datasets']
-)
-HOOKS = Registry(
-    'hook', parent=root.HOOKS, scope='mmghost', locations=['mmghost.engine']
-)
-OPTIMIZERS = Registry(
-    'optimizer', parent=root.OPTIMIZERS, scope='mmghost', locations=['mmghost.engine']
-)
-OPTIM_WRAPPERS = Registry(
-    'optimizer wrapper',
-    parent=root.OPTIM_WRAPPERS,
-    scope='mmghost',
-    locations=['mmghost.engine'],
-)
-OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+TRANSFORMS = _child('transform', root.TRANSFORMS, 'mmghost.recipes')
+OPTIMIZERS = _child('optimizer', root.OPTIMIZERS, 'mmghost.recipes')
+OPTIM_WRAPPERS = _child('optimizer wrapper', root.OPTIM_WRAPPERS, 'mmghost.recipes')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor',
-    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
-    scope='mmghost',
-    locations=['mmghost.engine'],
+    root.OPTIM_WRAPPER_CONSTRUCTORS,
+    'mmghost.recipes',
 )
-PARAM_SCHEDULERS = Registry(
-    'parameter scheduler',
-    parent=root.PARAM_SCHEDULERS,
-    scope='mmghost',
-    locations=['mmghost.engine'],
+PARAM_SCHEDULERS = _child(
+    'parameter scheduler', root.PARAM_SCHEDULERS, 'mmghost.recipes'
 )
-METRICS = Registry(
-    'metric',
-    parent=root.METRICS,
-    scope='mmghost',
-    locations=['mmghost.engine.confusion'],
-)
+HOOKS = _child('hook', root.HOOKS, 'mmghost.engine')
 
 
-def register(registry: Registry) -> Callable[[type], type]:
-    """Register a class in one of mmghost's registries and in its parent.
+def register(registry: Registry) -> Callable[[Any], Any]:
+    """Return a decorator that registers a class in a registry and in its parent.
 
     Args:
         registry: One of the registries of this module.
-
-    Returns:
-        A class decorator.
 
     Example:
         >>> from mmghost.registry import MODELS, register
@@ -66,7 +47,7 @@ def register(registry: Registry) -> Callable[[type], type]:
         ...     pass
     """
 
-    def add(cls: type) -> type:
+    def add(cls: Any) -> Any:
         registry.register_module(module=cls)
         registry.parent.register_module(module=cls)
         return cls
