@@ -1,50 +1,50 @@
-"""Exact à trous: a dense map as interleaved copies of the strided network's maps.
+"""Exact output strides: a dense map as interleaved maps of the strided network.
 
-Where a stride of 2 is left out, the dense map holds four maps that the strided network
-could have computed, one for each choice of even or odd rows and columns: its *phases*.
-Convolutions with dilation 2 never mix phases, so a dilated network is the plain network
-run on each phase. Doing just that, with the phases in the batch dimension, makes every
-operator exact at once, also those that have no dilation: pooling, up-sampling and the
-global average of SE. The phase of even rows and columns is the strided network's own
-map; see docs/segmentation.md.
+Without its stride of 2, a convolution computes four maps that the strided network could
+have computed, one for each choice of even or odd rows and columns: the *phases*. Layers
+with dilation 2 never mix phases. So the network runs on each phase as if it had strides,
+with the phases in the batch dimension, and every operator is exact, also pooling,
+up-sampling and the global average of SE. The phase of even rows and columns is the map
+of the strided network; see docs/segmentation.md.
 """
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def split_phases(x: Tensor) -> Tensor:
-    """Move the four phases of a map into the batch.
+class SplitPhases(nn.Module):
+    """Move the four phases of a map into the batch."""
 
-    Where a side is odd the last row or column is repeated, so that the phases are of
-    one size; the phase of even rows and columns never contains the repetition.
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (4 * N, C, ceil(H / 2), ceil(W / 2)).
 
-    Args:
-        x: (N, C, H, W).
-
-    Returns:
-        (4 * N, C, ceil(H / 2), ceil(W / 2)); the phases of a picture are neighbours.
-    """
-    n, c, h, w = x.shape
-    half_h, half_w = (h + 1) // 2, (w + 1) // 2
-    x = F.pad(x, [0, 2 * half_w - w, 0, 2 * half_h - h], mode='replicate')
-    # Slices rather than a reshape: torch.export can prove their sizes.
-    even, odd = x[:, :, ::2], x[:, :, 1::2]
-    phases = [even[..., ::2], even[..., 1::2], odd[..., ::2], odd[..., 1::2]]
-    return torch.stack(phases, dim=1).reshape(n * 4, c, half_h, half_w)
+        An odd side is padded by its last row or column, so that the phases have one size.
+        """
+        n, c, h, w = x.shape
+        half_h, half_w = (h + 1) // 2, (w + 1) // 2
+        x = F.pad(x, [0, 2 * half_w - w, 0, 2 * half_h - h], mode='replicate')
+        # Slices, not a reshape: torch.export can prove their sizes.
+        even, odd = x[:, :, ::2], x[:, :, 1::2]
+        phases = [even[..., ::2], even[..., 1::2], odd[..., ::2], odd[..., 1::2]]
+        return torch.stack(phases, dim=1).reshape(n * 4, c, half_h, half_w)
 
 
-def merge_phases(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Undo :func:`split_phases`.
+def merge_phases(x: Tensor, size: tuple[int, int], splits: int = 1) -> Tensor:
+    """Undo :class:`SplitPhases`.
 
     Args:
-        x: (4 * N, C, ceil(H / 2), ceil(W / 2)).
-        size: H and W.
+        x: (4 ** splits * N, C, H', W').
+        size: Height and width of the dense map, H and W.
+        splits: Number of times that the map was split.
 
     Returns:
         (N, C, H, W).
     """
-    n, c, h, w = x.shape
-    x = x.reshape(n // 4, 2, 2, c, h, w).permute(0, 3, 4, 1, 5, 2)
-    return x.reshape(n // 4, c, h * 2, w * 2)[:, :, : size[0], : size[1]]
+    for split in reversed(range(splits)):
+        height, width = ((side + 2**split - 1) // 2**split for side in size)
+        n, c, h, w = x.shape
+        x = x.reshape(n // 4, 2, 2, c, h, w).permute(0, 3, 4, 1, 5, 2)
+        x = x.reshape(n // 4, c, h * 2, w * 2)[:, :, :height, :width]
+    return x

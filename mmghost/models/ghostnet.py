@@ -1,46 +1,31 @@
-"""GhostNetV1 and GhostNetV2 as multi-scale backbones.
+"""GhostNet, GhostNetV2 and GhostNetV3 as backbones with one output for each stage.
 
-GhostNet: More Features from Cheap Operations (CVPR 2020), and GhostNetV2: Enhance Cheap
-Operation with Long-Range Attention (NeurIPS 2022). Arithmetic and the names of the
-weights are those of the authors' release and of timm.
+GhostNet: More Features from Cheap Operations (CVPR 2020), GhostNetV2: Enhance Cheap
+Operation with Long-Range Attention (NeurIPS 2022), GhostNetV3: Exploring the Training
+Strategies for Compact Models (2024). Arithmetic and names of the weights are those of the
+authors' release and of timm.
 """
 
-import logging
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
 from mmcv.cnn.bricks import DropPath
-from mmengine.logging import print_log
 from torch import Tensor
 
+from ..errors import WeightsError, did_you_mean
 from ..registry import MODELS, register
-from .arguments import (
-    MAX_CHANNELS,
-    MAX_WIDTH,
-    check_bool,
-    check_cfg,
-    check_choice,
-    check_increasing,
-    check_init_cfg,
-    check_int,
-    check_kernel_size,
-    check_layers,
-    check_number,
-    normalise_indices,
-)
-from .atrous import merge_phases, split_phases
+from .atrous import SplitPhases, merge_phases
 from .backbone import Backbone, checkpointed
-from .dfc import DFCAttention
-from .fused import concat_add, runs_eagerly
-from .ghost_module import GhostModule
-from .layers import Cfg, SqueezeExcite, act, conv, make_divisible, norm
-from .stepping import is_watched, run, steppable, steps
+from .dfc import CHOICES, DFCAttention, check_choice
+from .folding import fold
+from .layers import Cfg, act, conv, conv_norm, make_divisible, norm
 
 
 class Row(NamedTuple):
-    """One bottleneck of the table, at width 1.0."""
+    """One bottleneck of the papers' table, at width 1.0."""
 
     kernel: int
     expanded: int
@@ -49,9 +34,9 @@ class Row(NamedTuple):
     stride: int
 
 
-# Both papers' table: a list of stages 0..4, a stage a list of the release's groups
-# (the S of its names `blocks.S.B`), a group a list of bottlenecks. Stage i has
-# stride 2 ** (i + 1); stage 5 is the last 1x1 convolution, the release's `blocks.9`.
+# The papers' table: stages 0 to 4; a stage is a list of the release's `blocks.S`, each a
+# list of bottlenecks. Stage i has stride 2 ** (i + 1). Stage 5 is the last 1x1
+# convolution, `blocks.9`.
 # fmt: off
 STAGES = (
     [[Row(3,  16,  16, 0.00, 1)]],
@@ -74,13 +59,12 @@ STAGES = (
 # fmt: on
 STEM_CHANNELS = 16
 LAST_CHANNELS = 960
-NUM_STAGES = 6
+NUM_STAGES = len(STAGES) + 1
 NUM_BOTTLENECKS = sum(len(group) for stage in STAGES for group in stage)
 
-# Where and how DFC attention stands in the release. `stages` chooses the bottlenecks,
-# `position` the ghost module; everything else is DFCAttention's. A bottleneck counts to
-# the stage that its input comes from, for that is the stride at which its attention
-# works: so the first two bottlenecks, which have none in the release, are stage 0.
+# DFC attention of the release. `stages` and `position` say where it is, the rest is
+# passed to DFCAttention. A bottleneck belongs to the stage of its input, which is the
+# stride of its attention: the first two, without attention in the release, are stage 0.
 RELEASE_DFC: Cfg = dict(
     stages=(1, 2, 3, 4),
     position='expanded',
@@ -92,53 +76,44 @@ RELEASE_DFC: Cfg = dict(
     upsample='nearest',
     align_corners=False,
 )
-DFC_POSITIONS = ('expanded', 'output', 'both')
+CHOICES = dict(CHOICES, position=('expanded', 'output', 'both'))
 
 
 def dfc_by_bottleneck(dfc: Cfg | None) -> list[Cfg | None]:
-    """Tell for each bottleneck which DFC attention it has.
+    """Return the DFC attention of each bottleneck.
 
     Args:
         dfc: The choices that differ from :data:`RELEASE_DFC`, or None for no attention.
-            ``kernel_size`` is an int, or one int for each of ``stages``.
 
     Returns:
-        For each of the 16 bottlenecks the arguments of :class:`DFCAttention` (beside
-        channels and layers) with the key ``position``, or None.
+        For each of the 16 bottlenecks ``position`` and arguments of
+        :class:`DFCAttention`, or None.
 
     Raises:
-        TypeError, ValueError: If a choice is wrong. The message names it as ``dfc.X``.
+        ValueError: If a choice is wrong; the message names it as ``dfc.X``.
     """
     if dfc is None:
         return [None] * NUM_BOTTLENECKS
-    if not isinstance(dfc, dict):
-        raise TypeError(f'dfc must be a dict or None, got {dfc!r}')
-    unknown = sorted(set(dfc) - set(RELEASE_DFC), key=str)
-    if unknown:
-        raise ValueError(
-            f'dfc has no choice {unknown[0]!r}; it has {", ".join(RELEASE_DFC)}'
-        )
+    for name in set(dfc) - set(RELEASE_DFC):
+        hint = did_you_mean(name, RELEASE_DFC)
+        raise ValueError(f'dfc has no {name!r}{hint}; it has {", ".join(RELEASE_DFC)}')
     choices = {**RELEASE_DFC, **dfc}
-    stages = check_increasing('dfc.stages', choices.pop('stages'), 0, len(STAGES) - 1)
-    check_choice('dfc.position', choices['position'], DFC_POSITIONS)
-    kernels = choices.pop('kernel_size')
-    if isinstance(kernels, Sequence) and not isinstance(kernels, str):
-        if len(kernels) != len(stages):
-            raise ValueError(
-                f'dfc.kernel_size={kernels!r} must be an int or have one for each of '
-                f'dfc.stages={stages}'
-            )
-    else:
+    for name, allowed in CHOICES.items():
+        check_choice(f'dfc.{name}', choices[name], allowed)
+    stages, kernels = choices.pop('stages'), choices.pop('kernel_size')
+    for stage in stages:
+        check_choice('dfc.stages', stage, range(len(STAGES)))
+    if isinstance(kernels, int) or (
+        len(kernels) == 2 != len(stages) and isinstance(kernels[0], int)
+    ):
         kernels = [kernels] * len(stages)
-    for kernel in kernels:
-        check_kernel_size('dfc.kernel_size', kernel)
-    try:  # the choices that are DFCAttention's own
-        DFCAttention(1, 1, **{k: v for k, v in choices.items() if k != 'position'})
-    except (TypeError, ValueError) as error:
-        raise type(error)(f'dfc: {error}') from None
-
+    if len(kernels) != len(stages):
+        raise ValueError(
+            f'dfc.kernel_size={kernels!r} must be one size, or one for each of '
+            f'dfc.stages={stages!r}'
+        )
     by_stage = {
-        stage: {**choices, 'kernel_size': kernel}
+        stage: dict(choices, kernel_size=kernel)
         for stage, kernel in zip(stages, kernels)
     }
     plan, stage = [], 0
@@ -148,26 +123,106 @@ def dfc_by_bottleneck(dfc: Cfg | None) -> list[Cfg | None]:
     return plan
 
 
-@steppable
-class GhostBottleneck(nn.Module):
-    """Ghost module, depthwise convolution where it strides, SE, ghost module.
+@register(MODELS)
+class GhostModule(nn.Module):
+    """Half of the features by a 1x1 convolution, half by a cheap operation on them.
+
+    The primary convolution computes ``ceil(out_channels / 2)`` intrinsic features, the
+    cheap operation, a 3x3 depthwise convolution, one more from each (GhostNet, section
+    3.1). With ``dfc`` they are multiplied by a gate computed from the input (GhostNetV2,
+    section 3.3). With ``branches`` both convolutions are sums (GhostNetV3, section 3.1).
 
     Args:
         in_channels: Input channels.
-        row: Kernel, expanded and output channels (scaled by the width), SE ratio and
-            stride.
-        dfc: An item of :func:`dfc_by_bottleneck`.
-        drop_path: Probability that the residual branch of a sample is dropped.
-        split: Leave the stride of 2 out, and go on with the four phases of the dense
-            map in the batch (see :mod:`mmghost.models.atrous`).
-        with_cp: Trade compute for memory by checkpointing.
-        conv_cfg: Convolutions.
-        norm_cfg: Normalisations.
-        act_cfg: Activations.
+        out_channels: Output channels.
+        activate: Whether both halves have the activation.
+        dfc: Arguments of :class:`DFCAttention`; None for no attention.
+        branches: Branches of each convolution, see :class:`.layers.RepConv`.
+        conv_cfg: Convolutions; None is ``nn.Conv2d``.
+        norm_cfg: Normalizations; None is batch norm.
+        act_cfg: Activations; None is ReLU.
     """
 
-    split: Final[bool]
-    with_cp: Final[bool]
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        activate: bool = True,
+        dfc: Cfg | None = None,
+        branches: int = 0,
+        conv_cfg: Cfg | None = None,
+        norm_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = None,
+    ) -> None:
+        super().__init__()
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        acts = [act(act_cfg or dict(type='ReLU')) for _ in range(2 * activate)]
+        half = math.ceil(out_channels / 2)
+        self.out_channels = out_channels
+        self.primary_conv = nn.Sequential(
+            *conv_norm(in_channels, half, branches=branches, **layers), *acts[:1]
+        )
+        self.cheap_operation = nn.Sequential(
+            *conv_norm(half, half, 3, groups=half, branches=branches, **layers),
+            *acts[1:],
+        )
+        self.short_conv = None
+        if dfc is not None:
+            self.short_conv = DFCAttention(in_channels, out_channels, **layers, **dfc)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        intrinsic = self.primary_conv(x)
+        ghost = self.cheap_operation(intrinsic)
+        out = torch.cat((intrinsic, ghost), dim=1)[:, : self.out_channels]
+        return out if self.short_conv is None else out * self.short_conv(x, out)
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-Excitation with a ReLU inside and a hard sigmoid gate.
+
+    Args:
+        channels: Input and output channels.
+        ratio: Inner channels per channel, rounded to a multiple of 4.
+        conv_cfg: Convolutions; None is ``nn.Conv2d``.
+        act_cfg: Inner activation; None is ReLU.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        ratio: float = 0.25,
+        conv_cfg: Cfg | None = None,
+        act_cfg: Cfg | None = None,
+    ) -> None:
+        super().__init__()
+        inner = make_divisible(channels * ratio)
+        self.conv_reduce = conv(conv_cfg, channels, inner, bias=True)
+        self.act = act(act_cfg or dict(type='ReLU'))
+        self.conv_expand = conv(conv_cfg, inner, channels, bias=True)
+        self.gate = nn.Hardsigmoid()  # relu6(x + 3) / 6
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale the channels of (N, channels, H, W)."""
+        scale = self.conv_reduce(x.mean((2, 3), keepdim=True))
+        return x * self.gate(self.conv_expand(self.act(scale)))
+
+
+class GhostBottleneck(nn.Module):
+    """Ghost module, depthwise convolution where it has a stride, SE, ghost module.
+
+    Args:
+        in_channels: Input channels.
+        row: A row of the table, its channels scaled by the width.
+        dfc: An item of :func:`dfc_by_bottleneck`.
+        drop_path: Probability to drop the residual branch of a sample.
+        split: Replace the stride of 2 by phases, see :mod:`.atrous`.
+        with_cp: Compute the bottleneck again in backward, to save memory.
+        branches: Branches of each convolution, see :class:`.layers.RepConv`.
+        conv_cfg: Convolutions; None is ``nn.Conv2d``.
+        norm_cfg: Normalizations; None is batch norm.
+        act_cfg: Activations; None is ReLU.
+    """
 
     def __init__(
         self,
@@ -177,104 +232,76 @@ class GhostBottleneck(nn.Module):
         drop_path: float = 0.0,
         split: bool = False,
         with_cp: bool = False,
+        branches: int = 0,
         conv_cfg: Cfg | None = None,
         norm_cfg: Cfg | None = None,
         act_cfg: Cfg | None = None,
     ) -> None:
         super().__init__()
-        norm_cfg = norm_cfg or dict(type='BN')
-        layers: Cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        ghost = dict(layers, act_cfg=act_cfg, branches=branches)
         dfc = dict(dfc or {})
         position = dfc.pop('position', None)
-        first = dfc if position in ('expanded', 'both') else None
-        second = dfc if position in ('output', 'both') else None
         stride = 1 if split else row.stride
-        mid, out, k = row.expanded, row.out, row.kernel
-        self.split = split
+        k, mid, out = row.kernel, row.expanded, row.out
         self.with_cp = with_cp
 
-        self.ghost1 = GhostModule(in_channels, mid, dfc=first, **layers)
-        self.conv_dw: nn.Module | None = None
-        self.bn_dw: nn.Module | None = None
+        self.ghost1 = GhostModule(
+            in_channels,
+            mid,
+            dfc=dfc if position in ('expanded', 'both') else None,
+            **ghost,
+        )
+        self.conv_dw, self.bn_dw = nn.Identity(), nn.Identity()
         if row.stride > 1:
-            self.conv_dw = conv(conv_cfg, mid, mid, k, stride, groups=mid)
-            self.bn_dw = norm(norm_cfg, mid)
-        self.se: nn.Module | None = None
+            self.conv_dw, self.bn_dw = conv_norm(
+                mid, mid, k, stride, groups=mid, branches=branches, **layers
+            )
+        self.split = SplitPhases() if split else nn.Identity()
+        self.se = nn.Identity()
         if row.se_ratio:
             self.se = SqueezeExcite(mid, row.se_ratio, conv_cfg, act_cfg)
-        self.ghost2 = GhostModule(mid, out, activate=False, dfc=second, **layers)
-        self.shortcut = nn.Sequential()
+        self.ghost2 = GhostModule(
+            mid,
+            out,
+            activate=False,
+            dfc=dfc if position in ('output', 'both') else None,
+            **ghost,
+        )
+        self.shortcut = nn.Identity()
         if in_channels != out or row.stride > 1:
             self.shortcut = nn.Sequential(
-                conv(conv_cfg, in_channels, in_channels, k, stride, groups=in_channels),
-                norm(norm_cfg, in_channels),
-                conv(conv_cfg, in_channels, out),
-                norm(norm_cfg, out),
+                *conv_norm(in_channels, in_channels, k, stride, in_channels, **layers),
+                *conv_norm(in_channels, out, **layers),
             )
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def _forward(self, x: Tensor) -> Tensor:
-        branch = self.ghost1(x)
-        if self.conv_dw is not None:
-            branch = self.bn_dw(self.conv_dw(branch))
-        if self.split:
-            branch = split_phases(branch)
-        if self.se is not None:
-            branch = self.se(branch)
-        shortcut = self.shortcut(x)
-        if self.split:
-            shortcut = split_phases(shortcut)
-        if not torch.jit.is_scripting() and self._adds_halves(branch):
-            return self._added(branch, shortcut)
-        return self.drop_path(self.ghost2(branch)) + shortcut
-
-    @torch.jit.unused
-    def _adds_halves(self, branch: Tensor) -> bool:
-        drops = self.training and isinstance(self.drop_path, DropPath)
-        return (
-            not drops
-            and self.ghost2.short_conv is None
-            and runs_eagerly(branch)
-            and not is_watched(self.ghost2)
-        )
-
-    @torch.jit.unused
-    def _added(self, branch: Tensor, shortcut: Tensor) -> Tensor:
-        return concat_add(*self.ghost2.halves(branch), shortcut)
-
-    @torch.jit.unused
-    def _stepped(self, x: Tensor) -> Tensor:
-        branch = run(x, self.ghost1, self.conv_dw, self.bn_dw)
-        if self.split:
-            branch = split_phases(branch)
-        branch = run(branch, self.se)
-        shortcut = run(x, self.shortcut)
-        if self.split:
-            shortcut = split_phases(shortcut)
-        if self._adds_halves(branch):
-            return concat_add(*self.ghost2.stepped_halves(branch), shortcut)
-        return run(branch, self.ghost2, self.drop_path) + shortcut
+        residual = self.bn_dw(self.conv_dw(self.ghost1(x)))
+        residual = self.se(self.split(residual))
+        residual = self.drop_path(self.ghost2(residual))
+        return residual + self.split(self.shortcut(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, out, ceil(H / stride), ceil(W / stride)).
+        """Map (N, in_channels, H, W) to (N, out, ceil(H / stride), ceil(W / stride)).
 
         With ``split`` the result is (4 * N, out, ceil(H / 2), ceil(W / 2)).
         """
-        if torch.jit.is_scripting() or not self.with_cp or not torch.is_grad_enabled():
-            return self._forward(x)
-        return self._checkpointed(x)
-
-    @torch.jit.unused
-    def _checkpointed(self, x: Tensor) -> Tensor:
-        return checkpointed(self, self._forward, x)
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpointed(self, self._forward, x)
+        return self._forward(x)
 
 
-@steppable
 class ConvNormAct(nn.Module):
-    """The last 1x1 convolution of the trunk, with the release's names."""
+    """The last 1x1 convolution of the trunk."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, conv_cfg, norm_cfg, act_cfg
+        self,
+        in_channels: int,
+        out_channels: int,
+        conv_cfg: Cfg | None,
+        norm_cfg: Cfg,
+        act_cfg: Cfg,
     ) -> None:
         super().__init__()
         self.conv = conv(conv_cfg, in_channels, out_channels)
@@ -285,405 +312,42 @@ class ConvNormAct(nn.Module):
         """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
         return self.act1(self.bn1(self.conv(x)))
 
-    @torch.jit.unused
-    def _stepped(self, x: Tensor) -> Tensor:
-        return run(x, self.conv, self.bn1, self.act1)
-
-
-@steppable
-class Group(nn.Sequential):
-    """One of the release's ``blocks.S``.
-
-    Args:
-        blocks: Its bottlenecks.
-        stage: The stage that it belongs to.
-        tap: Whether its output is one of the backbone's.
-        splits: How often the map has been split into phases at its output.
-    """
-
-    tap: Final[bool]
-    splits: Final[int]
-
-    def __init__(
-        self, blocks: Sequence[nn.Module], stage: int, tap: bool, splits: int
-    ) -> None:
-        super().__init__(*blocks)
-        self.stage = stage
-        self.tap = tap
-        self.splits = splits
-
-    @torch.jit.unused
-    def _stepped(self, x: Tensor) -> Tensor:
-        return run(x, *self._modules.values())
-
 
 class GhostNet(Backbone):
-    """What GhostNetV1, GhostNetV2 and the classifier share.
-
-    Their arguments are described in :class:`GhostNetV2`.
-    """
-
-    def __init__(
-        self,
-        widen_factor: float = 1.0,
-        in_channels: int = 3,
-        out_indices: int | Sequence[int] = (1, 2, 3, 4),
-        frozen_stages: int = -1,
-        output_stride: int = 32,
-        dfc: Cfg | None = None,
-        drop_path_rate: float = 0.0,
-        conv_cfg: Cfg | None = None,
-        norm_cfg: Cfg | None = None,
-        act_cfg: Cfg | None = None,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        deploy: bool = False,
-        init_cfg: Cfg | list[Cfg] | None = None,
-    ) -> None:
-        super().__init__(init_cfg=init_cfg)
-        norm_cfg = dict(type='BN') if norm_cfg is None else norm_cfg
-        act_cfg = dict(type='ReLU') if act_cfg is None else act_cfg
-        check_number('widen_factor', widen_factor, 0, MAX_WIDTH, open_low=True)
-        check_int('in_channels', in_channels, 1, MAX_CHANNELS)
-        check_int('frozen_stages', frozen_stages, -1, NUM_STAGES)
-        check_choice('output_stride', output_stride, (8, 16, 32))
-        check_number('drop_path_rate', drop_path_rate, 0, 1)
-        check_cfg('conv_cfg', conv_cfg, optional=True)
-        check_cfg('norm_cfg', norm_cfg)
-        check_cfg('act_cfg', act_cfg)
-        check_bool('norm_eval', norm_eval)
-        check_bool('with_cp', with_cp)
-        check_bool('deploy', deploy)
-        check_init_cfg('init_cfg', init_cfg)
-
-        self.widen_factor = widen_factor
-        self.in_channels = in_channels
-        self.out_indices = normalise_indices(out_indices, NUM_STAGES)
-        self.frozen_stages = frozen_stages
-        self.output_stride = output_stride
-        self.norm_eval = norm_eval
-        self.deploy = False
-        self._build(dfc, drop_path_rate, with_cp, conv_cfg, norm_cfg, act_cfg)
-        # Here and not only in train(): DistributedDataParallel is wrapped around the
-        # model before train() is called, and dislikes parameters without a gradient.
-        self._freeze()
-        if deploy:
-            self.switch_to_deploy()
-
-    def _build(
-        self,
-        dfc: Cfg | None,
-        drop_path_rate: float,
-        with_cp: bool,
-        conv_cfg: Cfg | None,
-        norm_cfg: Cfg,
-        act_cfg: Cfg,
-    ) -> None:
-        layers: Cfg = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        plan = iter(dfc_by_bottleneck(dfc))
-        last = max(self.out_indices)
-        channels = self._scale(STEM_CHANNELS)
-        check_layers(channels, **layers)
-        self.conv_stem = conv(conv_cfg, self.in_channels, channels, 3, stride=2)
-        self.bn1 = norm(norm_cfg, channels)
-        self.act1 = act(act_cfg)
-
-        # Modules that no output needs are not built: they would be parameters without
-        # a gradient.
-        self.blocks = nn.ModuleList()
-        stride, splits, depth = 2, 0, 0
-        stage_channels, stage_strides = [], []
-        for i, stage in enumerate(STAGES[: last + 1]):
-            for g, group in enumerate(stage):
-                blocks = []
-                for row in group:
-                    split = row.stride == 2 and stride == self.output_stride
-                    splits += split
-                    stride *= 1 if split else row.stride
-                    row = row._replace(
-                        expanded=self._scale(row.expanded), out=self._scale(row.out)
-                    )
-                    block = GhostBottleneck(
-                        channels,
-                        row,
-                        dfc=next(plan),
-                        drop_path=drop_path_rate * depth / (NUM_BOTTLENECKS - 1),
-                        split=split,
-                        with_cp=with_cp,
-                        **layers,
-                    )
-                    blocks.append(block)
-                    channels = row.out
-                    depth += 1
-                tap = g == len(stage) - 1 and i in self.out_indices
-                self.blocks.append(Group(blocks, i, tap, splits))
-            stage_channels.append(channels)
-            stage_strides.append(stride)
-        if last == NUM_STAGES - 1:
-            out = self._scale(LAST_CHANNELS)
-            block = ConvNormAct(channels, out, **layers)
-            self.blocks.append(Group([block], last, last in self.out_indices, splits))
-            stage_channels.append(out)
-            stage_strides.append(stride)
-        self._stage_channels = tuple(stage_channels)
-        self._stage_strides = tuple(stage_strides)
-
-    def _scale(self, channels: int) -> int:
-        return make_divisible(channels * self.widen_factor)
-
-    def forward_trunk(self, x: Tensor):
-        """Compute what :meth:`forward` of a backbone returns; apart, for a head on it.
-
-        Args:
-            x: Pictures, (N, in_channels, H, W).
-
-        Returns:
-            A map for each of ``out_indices``, (N, C, H', W').
-        """
-        stepping = not torch.jit.is_scripting() and self._steps(x)
-        x = self._stem(x) if stepping else self.act1(self.bn1(self.conv_stem(x)))
-        height, width = x.shape[2], x.shape[3]
-        # A tuple that grows, in a loop that TorchScript unrolls: the only way there to
-        # return a tuple whose length depends on the constructor. For the same reason
-        # the type of the result, tuple[Tensor, ...], is not annotated.
-        outs = ()
-        for i, group in enumerate(self.blocks):
-            x = self._group(i, x) if stepping else group(x)
-            if group.splits == 0:
-                height, width = x.shape[2], x.shape[3]
-            if group.tap:
-                out = x
-                if group.splits == 2:
-                    out = merge_phases(out, ((height + 1) // 2, (width + 1) // 2))
-                if group.splits >= 1:
-                    out = merge_phases(out, (height, width))
-                outs = outs + (out,)  # noqa: RUF005 - TorchScript has no unpacking
-        return outs
-
-    # TorchScript takes no modules as arguments, hence the number of the group.
-
-    @torch.jit.unused
-    def _steps(self, x: Tensor) -> bool:
-        return steps(x)
-
-    @torch.jit.unused
-    def _stem(self, x: Tensor) -> Tensor:
-        return run(x, self.conv_stem, self.bn1, self.act1)
-
-    @torch.jit.unused
-    def _group(self, i: int, x: Tensor) -> Tensor:
-        return run(x, self.blocks[i])
-
-    def forward(self, x: Tensor):
-        """Compute the feature maps.
-
-        Args:
-            x: Pictures, (N, in_channels, H, W), of any height and width from 1 px.
-
-        Returns:
-            A tuple with one map for each of ``out_indices``, (N, C, ceil(H / s),
-            ceil(W / s)) with C of ``out_channels`` and s of ``out_strides``.
-        """
-        return self.forward_trunk(x)
-
-    def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says.
-
-        ``type='Pretrained'`` goes through :mod:`mmghost.weights`: files of every origin
-        are taken, with or without ``prefix``, and one that does not fit is refused
-        (``strict=False`` loads what fits).
-
-        Raises:
-            UserError: If a weight file cannot be had, read or loaded.
-        """
-        from ..weights.loading import strict_init_cfg  # which imports this module
-
-        given = self.init_cfg
-        self.init_cfg = strict_init_cfg(given)
-        try:
-            super().init_weights()
-        finally:
-            self.init_cfg = given
-
-    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Say how deep a parameter lies, for layer-wise decay of the learning rate.
-
-        The stem is layer 0, each bottleneck one more, then the last convolution; all
-        that is not of the backbone (neck, head) is one layer more. mmpretrain's
-        ``LearningRateDecayOptimWrapperConstructor`` asks for it.
-
-        Args:
-            param_name: Name of the parameter in the whole model.
-            prefix: What stands before the backbone's own names, ``'backbone.'``.
-
-        Returns:
-            The parameter's layer, and the number of layers, the head's included.
-        """
-        starts = [1]  # the layer of each group's first block
-        for group in self.blocks:
-            starts.append(starts[-1] + len(group))
-        head = starts[-1]
-        if not param_name.startswith(prefix):
-            return head, head + 1
-        name = param_name[len(prefix) :].split('.')
-        if name[0] == 'blocks':
-            return starts[int(name[1])] + int(name[2]), head + 1
-        stem = name[0] in ('conv_stem', 'bn1')
-        return 0 if stem else head, head + 1
-
-    def switch_to_deploy(self) -> 'GhostNet':
-        """Fold all batch norms into the convolutions, for inference.
-
-        The outputs are the same up to rounding. What has no batch norm stays as it is;
-        a network in this form is left alone.
-
-        Returns:
-            The backbone itself, which cannot be trained any further.
-        """
-        # Imported here, for it imports this module, as mmghost.weights does: folding and
-        # loading are tables over all the layers, and stand above them. What a person
-        # asks of a network by name (deploy=True, init_cfg) still leads up there.
-        from ..deploy.fusion import fold
-
-        if not self.deploy:
-            fold(self)
-        return self
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
-    ) -> None:
-        """Take a deployed network's weights too, which changes this one's form.
-
-        Raises:
-            WeightsError: If this network is deployed and the weights are not.
-        """
-        folded = f'{prefix}conv_stem.bias' in state_dict
-        normed = f'{prefix}bn1.running_mean' in state_dict
-        if self.deploy and normed:
-            from ..weights.errors import WeightsError
-
-            raise WeightsError(
-                f'{type(self).__name__} is in deploy mode and has no batch norms, the '
-                'weights to be loaded have them: build it without deploy=True, load '
-                'them, then call switch_to_deploy()'
-            )
-        if folded and not normed and not self.deploy:
-            print_log(
-                f'{type(self).__name__}: the weights are those of a deployed network; '
-                'it is switched to deploy mode, and cannot be trained',
-                'current',
-                level=logging.WARNING,
-            )
-            self.switch_to_deploy()
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _frozen(self) -> Iterator[nn.Module]:
-        if self.frozen_stages >= 0:
-            yield self.conv_stem
-            yield self.bn1
-            for group in self.blocks:
-                if group.stage < self.frozen_stages:
-                    yield group
-
-
-@register(MODELS)
-class GhostNetV1(GhostNet):
-    """GhostNet (V1) backbone: GhostNetV2 without DFC attention.
-
-    The arguments are those of :class:`GhostNetV2`, without ``dfc``.
-
-    Example:
-        >>> import torch
-        >>> from mmghost.models import GhostNetV1
-        >>> outs = GhostNetV1(widen_factor=1.1).eval()(torch.rand(1, 3, 224, 224))
-        >>> [tuple(out.shape) for out in outs]
-        [(1, 28, 56, 56), (1, 44, 28, 28), (1, 124, 14, 14), (1, 176, 7, 7)]
-    """
-
-    def __init__(
-        self,
-        widen_factor: float = 1.0,
-        in_channels: int = 3,
-        out_indices: int | Sequence[int] = (1, 2, 3, 4),
-        frozen_stages: int = -1,
-        output_stride: int = 32,
-        drop_path_rate: float = 0.0,
-        conv_cfg: Cfg | None = None,
-        norm_cfg: Cfg | None = None,
-        act_cfg: Cfg | None = None,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        deploy: bool = False,
-        init_cfg: Cfg | list[Cfg] | None = None,
-    ) -> None:
-        super().__init__(
-            widen_factor=widen_factor,
-            in_channels=in_channels,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            output_stride=output_stride,
-            dfc=None,
-            drop_path_rate=drop_path_rate,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            deploy=deploy,
-            init_cfg=init_cfg,
-        )
-
-
-@register(MODELS)
-class GhostNetV2(GhostNet):
-    """GhostNetV2 backbone.
-
-    A PyTorch implementation of `GhostNetV2: Enhance Cheap Operation with Long-Range
-    Attention <https://arxiv.org/abs/2211.12905>`_, with the arithmetic and the weights'
-    names of the authors' release.
+    """The network behind the backbones and the classifier.
 
     Args:
-        widen_factor: Width multiplier; the release has 1.0, 1.3 and 1.6.
-        in_channels: Channels of the pictures.
-        out_indices: Which stages to return, 0 to 5 or negative, increasing; an int is
-            one stage. The output of a stage is that of its last block. Stages 0 to 4
-            have strides 2 to 32, stage 5 is the last 1x1 convolution, at the stride of
-            stage 4. Nothing past the last one asked for is built.
-        frozen_stages: -1 freezes nothing, 0 the stem, k the stem and stages 0..k-1: no
-            gradient, and no running statistic moves.
-        output_stride: 32, 16 or 8: the stride of the last stages. 16 and 8 leave out
-            strides and are exactly à trous (see docs/segmentation.md).
-        dfc: DFC attention: a dict of the choices that differ from the release's
-            (:data:`RELEASE_DFC`), or None for none (GhostNetV1). Keys: ``stages``
-            (0 to 4: the bottlenecks whose input comes from these stages have it),
-            ``position`` (``'expanded'``: on the first ghost module, ``'output'``: on
-            the second, ``'both'``), ``kernel_size`` (an int, or one for each of
-            ``stages``) and the other arguments of :class:`DFCAttention`.
-        drop_path_rate: Stochastic depth rate of the last bottleneck; those before it
-            have linearly less.
+        widen_factor: Width multiplier; the releases have 0.5 to 1.7.
+        in_channels: Channels of the images.
+        out_indices: Stages to return, 0 to 5 or negative, increasing; an int is one stage.
+            The output of a stage is that of its last block. Stages 0 to 4 have strides 2
+            to 32, stage 5 is the last 1x1 convolution, at the stride of stage 4. Nothing
+            past the last one is built.
+        frozen_stages: -1 freezes nothing, 0 the stem, k the stem and stages 0 to k - 1:
+            no gradient, and no running statistic moves.
+        output_stride: 32, 16 or 8: the stride of the last stages. 16 and 8 are exact a
+            trous forms of the network (see docs/segmentation.md).
+        dfc: DFC attention: the choices that differ from :data:`RELEASE_DFC`, or None for
+            no attention. ``stages``: the bottlenecks whose input comes from these stages
+            (0 to 4) have it; ``position``: ``'expanded'`` (features of the first ghost
+            module), ``'output'`` (of the second) or ``'both'``; ``kernel_size``: a size,
+            or one for each of ``stages``; the rest are arguments of
+            :class:`DFCAttention`.
+        drop_path_rate: Stochastic depth rate of the last bottleneck; it grows linearly.
         conv_cfg: Convolutions; None is ``nn.Conv2d``.
-        norm_cfg: Normalisations; None is ``dict(type='BN')``.
+        norm_cfg: Normalizations; None is ``dict(type='BN')``.
         act_cfg: Activations; None is ``dict(type='ReLU')``.
-        norm_eval: Keep normalisations in evaluation mode while training.
-        with_cp: Trade compute for memory: each bottleneck is computed again in the
-            backward pass. Results and running statistics are the same as without.
-        deploy: Build it in the form of :meth:`switch_to_deploy`, for a checkpoint that
-            was written in that form.
-        init_cfg: Initialisation; None leaves PyTorch's own, as the release does. For
+        norm_eval: Keep normalizations in evaluation mode while training.
+        with_cp: Compute each bottleneck again in backward, to save memory. Results and
+            running statistics are the same.
+        deploy: Build the form of :meth:`switch_to_deploy`, for a checkpoint in that form.
+        init_cfg: Initialization; None leaves PyTorch's, as the release does. For
             ``dict(type='Pretrained', checkpoint=...)`` see docs/weights.md.
+        branches: Branches of each convolution while training: 0, or 3 as in GhostNetV3.
 
     Raises:
-        TypeError, ValueError: If an argument is wrong. The message names it, its value
-            and what is allowed.
-
-    Example:
-        >>> import torch
-        >>> from mmghost.models import GhostNetV2
-        >>> backbone = GhostNetV2(out_indices=(1, 2, 3, 4)).eval()
-        >>> [tuple(out.shape) for out in backbone(torch.rand(1, 3, 224, 224))]
-        [(1, 24, 56, 56), (1, 40, 28, 28), (1, 112, 14, 14), (1, 160, 7, 7)]
-        >>> backbone.out_channels, backbone.out_strides
-        ((24, 40, 112, 160), (4, 8, 16, 32))
+        ValueError: If ``out_indices``, ``frozen_stages``, ``output_stride`` or ``dfc`` is
+            wrong.
     """
 
     def __init__(
@@ -702,20 +366,241 @@ class GhostNetV2(GhostNet):
         with_cp: bool = False,
         deploy: bool = False,
         init_cfg: Cfg | list[Cfg] | None = None,
+        branches: int = 0,
     ) -> None:
-        super().__init__(
-            widen_factor=widen_factor,
-            in_channels=in_channels,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            output_stride=output_stride,
-            dfc=dfc,
-            drop_path_rate=drop_path_rate,
+        super().__init__(out_indices, frozen_stages, NUM_STAGES, norm_eval, init_cfg)
+        check_choice('output_stride', output_stride, (8, 16, 32))
+        layers = dict(
             conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            deploy=deploy,
-            init_cfg=init_cfg,
+            norm_cfg=norm_cfg or dict(type='BN'),
+            act_cfg=act_cfg or dict(type='ReLU'),
         )
+        self.widen_factor = widen_factor
+        self.in_channels = in_channels
+        self.output_stride = output_stride
+
+        channels = self._scaled(STEM_CHANNELS)
+        self.conv_stem = conv(conv_cfg, in_channels, channels, 3, stride=2)
+        self.bn1 = norm(layers['norm_cfg'], channels)
+        self.act1 = act(layers['act_cfg'])
+
+        # Parameters past the last output would never get a gradient: they are not built.
+        last = max(self.out_indices)
+        attention = dfc_by_bottleneck(dfc)
+        self.blocks = nn.ModuleList()
+        self.stage_of_group, self.splits_of_group = [], []
+        self.stage_channels, self.stage_strides = [], []
+        stride, splits, depth = 2, 0, 0
+        for stage, groups in enumerate(STAGES[: last + 1]):
+            for group in groups:
+                self.blocks.append(nn.Sequential())
+                for row in group:
+                    split = row.stride == 2 and stride == output_stride
+                    splits += split
+                    stride *= 1 if split else row.stride
+                    row = row._replace(
+                        expanded=self._scaled(row.expanded), out=self._scaled(row.out)
+                    )
+                    block = GhostBottleneck(
+                        channels,
+                        row,
+                        dfc=attention[depth],
+                        drop_path=drop_path_rate * depth / (NUM_BOTTLENECKS - 1),
+                        split=split,
+                        with_cp=with_cp,
+                        branches=branches,
+                        **layers,
+                    )
+                    self.blocks[-1].append(block)
+                    channels = row.out
+                    depth += 1
+                self.stage_of_group.append(stage)
+                self.splits_of_group.append(splits)
+            self.stage_channels.append(channels)
+            self.stage_strides.append(stride)
+        if last == NUM_STAGES - 1:
+            out = self._scaled(LAST_CHANNELS)
+            self.blocks.append(nn.Sequential(ConvNormAct(channels, out, **layers)))
+            self.stage_of_group.append(last)
+            self.splits_of_group.append(splits)
+            self.stage_channels.append(out)
+            self.stage_strides.append(stride)
+        self.freeze()
+        if deploy:
+            self.switch_to_deploy()
+
+    def _scaled(self, channels: int) -> int:
+        return make_divisible(channels * self.widen_factor)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the feature maps.
+
+        Args:
+            x: Images, (N, in_channels, H, W), of any size from 1 px.
+
+        Returns:
+            For each of ``out_indices`` a map, (N, C, ceil(H / s), ceil(W / s)) with C of
+            ``out_channels`` and s of ``out_strides``.
+        """
+        x = self.act1(self.bn1(self.conv_stem(x)))
+        size = x.shape[2:]  # of the last map that was not split into phases
+        outs = {}
+        for group, stage, splits in zip(
+            self.blocks, self.stage_of_group, self.splits_of_group
+        ):
+            x = group(x)
+            if splits == 0:
+                size = x.shape[2:]
+            if stage in self.out_indices:  # the last group of a stage is the one kept
+                outs[stage] = x, size, splits
+        return tuple(merge_phases(*out) for out in outs.values())
+
+    def frozen_modules(self) -> Iterator[nn.Module]:
+        """Yield what ``frozen_stages`` freezes."""
+        if self.frozen_stages >= 0:
+            yield from (self.conv_stem, self.bn1)
+        for group, stage in zip(self.blocks, self.stage_of_group):
+            if stage < self.frozen_stages:
+                yield group
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return the depth of a parameter, for layer-wise decay of the learning rate.
+
+        Called by mmpretrain's ``LearningRateDecayOptimWrapperConstructor``. The stem is
+        layer 0, each bottleneck and the last convolution one more, neck and head the
+        last.
+
+        Args:
+            param_name: Name of the parameter in the whole model.
+            prefix: Prefix of the backbone's names, such as ``'backbone.'``.
+
+        Returns:
+            The layer of the parameter, and the number of layers.
+        """
+        starts = [1]  # the layer of each group's first block
+        for group in self.blocks:
+            starts.append(starts[-1] + len(group))
+        head = starts[-1]
+        if param_name.startswith(prefix):
+            part, *indices = param_name[len(prefix) :].split('.')
+            if part in ('conv_stem', 'bn1'):
+                return 0, head + 1
+            if part == 'blocks':
+                return starts[int(indices[0])] + int(indices[1]), head + 1
+        return head, head + 1
+
+    @property
+    def deploy(self) -> bool:
+        """Whether the batch norms are folded into the convolutions."""
+        return isinstance(self.bn1, nn.Identity)
+
+    def switch_to_deploy(self) -> 'GhostNet':
+        """Fold batch norms and branches into the convolutions, for inference.
+
+        The outputs are the same up to rounding. GhostNetV3 becomes a GhostNetV2 with
+        batch norms folded. The network cannot be trained any further.
+
+        Returns:
+            The network itself.
+        """
+        fold(self)
+        self.requires_grad_(False)
+        return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        # mmengine loads with strict=False and only warns: weights of another form would
+        # leave the network half random.
+        theirs = form(
+            name[len(prefix) :] for name in state_dict if name.startswith(prefix)
+        )
+        ours = form(name for name, _ in self.named_parameters())
+        if theirs and ours and theirs != ours:
+            raise WeightsError(
+                f'{type(self).__name__} is in {FORMS[ours]}, the weights are those of '
+                f'{FORMS[theirs]}: {REMEDIES[theirs]}'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+FORMS = dict(
+    norms='the form with batch norms',
+    folded='the deployed form, without batch norms',
+    branches='the training form of GhostNetV3, with branches',
+)
+REMEDIES = dict(
+    norms='build the network without deploy=True, load them, call switch_to_deploy()',
+    folded='build the network with deploy=True; to train, load the file it was made from',
+    branches="build type='GhostNetV3' without deploy=True, load them, and call "
+    'switch_to_deploy() for the deployed form',
+)
+
+
+def form(names: Iterator[str]) -> str | None:
+    """Return the form of a GhostNet by the names of its weights, a key of FORMS.
+
+    Returns None where the names do not tell it, such as those of a part.
+    """
+    names = set(names)
+    if 'blocks.0.0.ghost1.primary_conv.0.convs.0.conv.weight' in names:
+        return 'branches'
+    if 'conv_stem.bias' in names:
+        return 'folded'
+    return 'norms' if 'bn1.weight' in names else None
+
+
+@register(MODELS)
+class GhostNetV1(GhostNet):
+    """GhostNet backbone (`CVPR 2020 <https://arxiv.org/abs/1911.11907>`_).
+
+    Args:
+        widen_factor: Width multiplier.
+        **kwargs: Arguments of :class:`GhostNet` except ``dfc`` and ``branches``.
+
+    Example:
+        >>> import torch
+        >>> from mmghost.models import GhostNetV1
+        >>> outs = GhostNetV1(widen_factor=1.1).eval()(torch.rand(1, 3, 224, 224))
+        >>> [tuple(out.shape) for out in outs]
+        [(1, 28, 56, 56), (1, 44, 28, 28), (1, 124, 14, 14), (1, 176, 7, 7)]
+    """
+
+    def __init__(self, widen_factor: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(widen_factor, dfc=None, **kwargs)
+
+
+@register(MODELS)
+class GhostNetV2(GhostNet):
+    """GhostNetV2 backbone (`NeurIPS 2022 <https://arxiv.org/abs/2211.12905>`_).
+
+    The arguments are those of :class:`GhostNet`.
+
+    Example:
+        >>> import torch
+        >>> from mmghost.models import GhostNetV2
+        >>> backbone = GhostNetV2(out_indices=(1, 2, 3, 4)).eval()
+        >>> [tuple(out.shape) for out in backbone(torch.rand(1, 3, 224, 224))]
+        [(1, 24, 56, 56), (1, 40, 28, 28), (1, 112, 14, 14), (1, 160, 7, 7)]
+        >>> backbone.out_channels, backbone.out_strides
+        ((24, 40, 112, 160), (4, 8, 16, 32))
+    """
+
+
+@register(MODELS)
+class GhostNetV3(GhostNet):
+    """GhostNetV3 backbone (`2024 <https://arxiv.org/abs/2404.11202>`_).
+
+    GhostNetV2 whose primary convolutions, cheap operations and strided depthwise
+    convolutions are sums of branches while training (:class:`.layers.RepConv`: three
+    convolutions, a 1x1 convolution beside a 3x3 or 5x5, a normalization beside a cheap
+    operation), as timm and the authors' ``ghostnetv3_pytorch`` have them. Folded by
+    ``switch_to_deploy()`` it has the graph, the names and the cost of GhostNetV2.
+
+    Args:
+        *args: Arguments of :class:`GhostNet`.
+        **kwargs: Arguments of :class:`GhostNet` except ``branches``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, branches=3, **kwargs)

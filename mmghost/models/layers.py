@@ -1,44 +1,21 @@
-"""The few layers that every network of mmghost is built from.
+"""Layers that the networks are built from, by mmcv's builders."""
 
-Layers come from mmcv's builders, so that ``conv_cfg``, ``norm_cfg`` and ``act_cfg`` mean
-what they mean everywhere in OpenMMLab. mmcv's own errors for a wrong cfg are KeyErrors
-and AssertionErrors from deep inside; here they become one ValueError or TypeError that
-names the argument.
-"""
-
-import copy
-from collections.abc import Callable
 from typing import Any
 
-import torch
 import torch.nn as nn
 from mmcv.cnn import build_activation_layer, build_conv_layer, build_norm_layer
-from mmengine.registry import MODELS
 from torch import Tensor
-
-from ..errors import near
-from .stepping import run, steppable
 
 Cfg = dict[str, Any]
 
-# Activations of which `inplace=True` is known and safe under autograd.
+# Activations that autograd allows in place after a normalization.
 _INPLACE = ('ReLU', 'ReLU6', 'LeakyReLU', 'Hardtanh')
 
 
 def make_divisible(value: float, divisor: int = 4) -> int:
-    """Round a channel count to a multiple of ``divisor``, never below 90 % of it.
-
-    Args:
-        value: The wanted number of channels.
-        divisor: The number that the result is a multiple of; also its minimum.
-
-    Returns:
-        The rounded number of channels.
-    """
+    """Round a number of channels to a multiple of ``divisor``, at least 90 % of it."""
     rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    if rounded < 0.9 * value:
-        rounded += divisor
-    return rounded
+    return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 def conv(
@@ -50,112 +27,111 @@ def conv(
     groups: int = 1,
     bias: bool = False,
 ) -> nn.Module:
-    """Build a convolution whose output has ``ceil(size / stride)`` pixels a side.
-
-    Args:
-        cfg: ``conv_cfg``; None is ``nn.Conv2d``.
-        in_channels: Input channels.
-        out_channels: Output channels.
-        kernel_size: Odd kernel size, or (height, width).
-        stride: Stride.
-        groups: Groups.
-        bias: Whether there is a bias.
-
-    Returns:
-        The layer.
-
-    Raises:
-        ValueError: If the cfg builds none.
-    """
-    if isinstance(kernel_size, tuple):
-        padding: int | tuple[int, int] = (kernel_size[0] // 2, kernel_size[1] // 2)
-    else:
-        padding = kernel_size // 2
-    return _build(
-        'conv_cfg',
+    """Build a convolution from ``conv_cfg``, padded to ``ceil(size / stride)`` px."""
+    if isinstance(kernel_size, int):
+        kernel_size = (kernel_size, kernel_size)
+    return build_conv_layer(
         cfg,
-        lambda: build_conv_layer(
-            cfg,
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=padding,
-            groups=groups,
-            bias=bias,
-        ),
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=tuple(k // 2 for k in kernel_size),
+        groups=groups,
+        bias=bias,
     )
 
 
 def norm(cfg: Cfg, channels: int) -> nn.Module:
-    """Build a normalisation layer for ``channels`` channels from ``norm_cfg``.
-
-    Raises:
-        ValueError: If the cfg builds none.
-    """
-    return _build('norm_cfg', cfg, lambda: build_norm_layer(cfg, channels)[1])
+    """Build a normalization layer from ``norm_cfg``."""
+    return build_norm_layer(cfg, channels)[1]
 
 
 def act(cfg: Cfg) -> nn.Module:
-    """Build an activation from ``act_cfg``, in place where that is safe.
-
-    Raises:
-        ValueError: If the cfg builds none.
-    """
-    cfg = copy.deepcopy(cfg)
-    if cfg.get('type') in _INPLACE:
-        cfg.setdefault('inplace', True)
-    return _build('act_cfg', cfg, lambda: build_activation_layer(cfg))
+    """Build an activation from ``act_cfg``, in place where autograd allows it."""
+    if cfg['type'] in _INPLACE:
+        cfg = dict(inplace=True, **cfg) if 'inplace' not in cfg else cfg
+    return build_activation_layer(cfg)
 
 
-def _build(name: str, cfg: Cfg | None, build: Callable[[], nn.Module]) -> nn.Module:
-    try:
-        return build()
-    except Exception as error:  # whatever a registered class makes of the cfg
-        reason: Any = error
-        kind = (cfg or {}).get('type')
-        if isinstance(kind, str) and MODELS.get(kind) is None:
-            reason = f'none is called {kind!r}{near(kind, MODELS.module_dict)}'
-        raise ValueError(f'{name}={cfg!r} builds no layer: {reason}') from error
+class ConvNorm(nn.Module):
+    """A convolution and its normalization, one branch of :class:`RepConv`."""
+
+    def __init__(self, conv_cfg: Cfg | None, norm_cfg: Cfg, *args, **kwargs) -> None:
+        super().__init__()
+        self.conv = conv(conv_cfg, *args, **kwargs)
+        self.bn = norm(norm_cfg, args[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
+        return self.bn(self.conv(x))
 
 
-@steppable
-class SqueezeExcite(nn.Module):
-    """Squeeze-and-Excitation as GhostNet has it: ReLU inside, hard sigmoid gate.
+class RepConv(nn.Module):
+    """A sum of branches that folds into one convolution (GhostNetV3, section 3.1).
 
-    The gate is ``relu6(x + 3) / 6``. The names of the weights are the release's.
+    ``branches`` convolutions of the kernel size, a 1x1 convolution where the kernel is
+    larger, and a bare normalization where a depthwise convolution keeps the size; each
+    branch has its own normalization.
 
     Args:
-        channels: Input and output channels.
-        ratio: Reduced channels per channel, rounded to a multiple of 4.
-        conv_cfg: Convolutions.
-        act_cfg: Inner activation; None is ReLU.
-
-    Raises:
-        ValueError: If a cfg builds no layer.
+        branches: Number of convolutions of the kernel size.
+        in_channels: Input channels.
+        out_channels: Output channels.
+        kernel_size: Odd kernel size.
+        stride: Stride.
+        groups: Groups.
+        conv_cfg: Convolutions; None is ``nn.Conv2d``.
+        norm_cfg: Normalizations.
     """
 
     def __init__(
         self,
-        channels: int,
-        ratio: float = 0.25,
-        conv_cfg: Cfg | None = None,
-        act_cfg: Cfg | None = None,
+        branches: int,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        groups: int,
+        conv_cfg: Cfg | None,
+        norm_cfg: Cfg,
     ) -> None:
         super().__init__()
-        reduced = make_divisible(channels * ratio)
-        self.avg_pool = nn.AdaptiveAvgPool2d(1)
-        self.conv_reduce = conv(conv_cfg, channels, reduced, bias=True)
-        self.act = act(act_cfg or dict(type='ReLU'))
-        self.conv_expand = conv(conv_cfg, reduced, channels, bias=True)
-        self.gate = nn.Hardsigmoid()
+        shape = (conv_cfg, norm_cfg, in_channels, out_channels)
+        grid = dict(stride=stride, groups=groups)
+        self.convs = nn.ModuleList(
+            ConvNorm(*shape, kernel_size, **grid) for _ in range(branches)
+        )
+        self.scale = ConvNorm(*shape, 1, **grid) if kernel_size > 1 else None
+        keeps_size = groups == in_channels == out_channels and stride == 1
+        self.skip = norm(norm_cfg, in_channels) if keeps_size else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scale the channels of ``x``, (N, C, H, W) to (N, C, H, W)."""
-        scale = self.conv_expand(self.act(self.conv_reduce(self.avg_pool(x))))
-        return x * self.gate(scale)
+        """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
+        out = self.convs[0](x)
+        for branch in (*self.convs[1:], self.scale, self.skip):
+            if branch is not None:
+                out = out + branch(x)
+        return out
 
-    @torch.jit.unused
-    def _stepped(self, x: Tensor) -> Tensor:
-        squeeze = (self.avg_pool, self.conv_reduce, self.act)
-        return x * run(x, *squeeze, self.conv_expand, self.gate)
+
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    stride: int = 1,
+    groups: int = 1,
+    branches: int = 0,
+    conv_cfg: Cfg | None = None,
+    norm_cfg: Cfg | None = None,
+) -> tuple[nn.Module, nn.Module]:
+    """Build a convolution and its normalization.
+
+    With ``branches`` it is a :class:`RepConv` and an ``nn.Identity``, so that the folded
+    convolution has the name that it has without branches.
+    """
+    norm_cfg = norm_cfg or dict(type='BN')
+    grid = (in_channels, out_channels, kernel_size, stride, groups)
+    if branches:
+        return RepConv(branches, *grid, conv_cfg, norm_cfg), nn.Identity()
+    return conv(conv_cfg, *grid), norm(norm_cfg, out_channels)

@@ -1,0 +1,86 @@
+"""Batch norms, and the branches of GhostNetV3, folded into convolutions."""
+
+import itertools
+from collections import Counter
+from copy import deepcopy
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .layers import RepConv
+
+
+def fold(model: nn.Module) -> int:
+    """Fold each batch norm of a model into the convolution before it, in place.
+
+    A convolution and a batch norm that are neighboring children of one module are
+    folded, also those of mmcv's ConvModule; the batch norm becomes an ``nn.Identity``.
+    Convolutions that are used more than once, and normalizations without running
+    statistics, stay. The outputs in evaluation mode are the same up to rounding.
+
+    Args:
+        model: A backbone, classifier, detector or segmentor.
+
+    Returns:
+        The number of batch norms that were folded.
+    """
+    folded = 0
+    uses = Counter(
+        id(child) for module in model.modules() for child in module.children()
+    )
+    for module in list(model.modules()):
+        children = list(module.named_children())
+        for name, child in children:
+            if isinstance(child, RepConv):
+                folded += sum(isinstance(m, _BatchNorm) for m in child.modules())
+                setattr(module, name, folded_branches(child))
+        # mmcv's ConvModule registers its norm behind the convolution in every order.
+        if getattr(module, 'order', None) not in (None, ('conv', 'norm', 'act')):
+            continue
+        for (name, conv), (norm_name, norm) in itertools.pairwise(children):
+            if (
+                type(conv) is nn.Conv2d
+                and isinstance(norm, _BatchNorm)
+                and norm.track_running_stats
+                and uses[id(conv)] == 1
+            ):
+                setattr(module, name, folded_conv(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+                folded += 1
+    return folded
+
+
+def folded_conv(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
+    """Return a convolution that computes ``norm(conv(x))`` of evaluation mode.
+
+    Folding is done in double precision, so that each weight is rounded once.
+    """
+    pair = deepcopy(conv).double().eval(), deepcopy(norm).double().eval()
+    fused = fuse_conv_bn_eval(*pair).train(conv.training)
+    return fused.to(conv.weight.dtype).requires_grad_(False)
+
+
+def folded_branches(module: RepConv) -> nn.Conv2d:
+    """Return the convolution that a RepConv computes in evaluation mode."""
+    first = module.convs[0].conv
+    branches = [(branch.conv, branch.bn) for branch in module.convs]
+    if module.scale is not None:
+        branches.append((module.scale.conv, module.scale.bn))
+    if module.skip is not None:
+        identity = deepcopy(module.scale.conv)
+        nn.init.ones_(identity.weight)  # depthwise: one weight for each channel
+        branches.append((identity, module.skip))
+    fused = deepcopy(first).double().requires_grad_(False)
+    weight, bias = torch.zeros_like(fused.weight), 0
+    for conv, norm in branches:
+        pair = deepcopy(conv).double().eval(), deepcopy(norm).double().eval()
+        one = fuse_conv_bn_eval(*pair)
+        pad = (first.kernel_size[0] - one.kernel_size[0]) // 2
+        weight = weight + F.pad(one.weight.detach(), [pad] * 4)
+        bias = bias + one.bias.detach()
+    fused.weight = nn.Parameter(weight, requires_grad=False)
+    fused.bias = nn.Parameter(bias, requires_grad=False)
+    return fused.to(first.weight.dtype).train(module.training)
