@@ -19,7 +19,7 @@ from mmengine.config import Config
 
 from ..engine.building import build_model
 from ..engine.launch import load_config, prepare_train, run_train
-from ..engine.toolbox import toolbox_of
+from ..checks.toolbox import toolbox_of
 from ..errors import UserError, near
 from .complexity import Complexity, complexity
 from .reproduction import Row, Table, row_config

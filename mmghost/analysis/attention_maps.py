@@ -16,7 +16,7 @@ import torch.nn as nn
 from mmengine.config import Config
 from torch import Tensor
 
-from ..engine.toolbox import takes_rgb
+from ..checks.toolbox import takes_rgb
 from ..errors import UserError
 from ..models import DFCAttention
 from ..models.ghost_module import GhostModule

@@ -8,9 +8,9 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..engine.building import build_model
-from ..engine.checks.heads import crop_size
+from ..checks.heads import crop_size
 from ..engine.launch import innermost
-from ..engine.toolbox import toolbox_of, type_name
+from ..checks.toolbox import toolbox_of, type_name
 from ..errors import UserError
 from .complexity import Complexity, complexity
 

@@ -14,11 +14,11 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
 from ..engine.building import build_model
-from ..engine.checks.data import check_dataset, picture_problems
-from ..engine.checks.pictures import check_pictures
-from ..engine.checks.preflight import build_datasets, raise_if_fatal, reads_masks
+from ..checks.annotations import check_dataset, picture_problems
+from ..checks.images import check_pictures
+from ..checks.preflight import build_datasets, raise_if_fatal, reads_masks
 from ..engine.launch import in_plain_words, innermost, set_loader_defaults
-from ..engine.toolbox import toolbox_of
+from ..checks.toolbox import toolbox_of
 from ..errors import UserError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
-from ..engine.toolbox import type_name
+from ..checks.toolbox import type_name
 from ..weights import catalogue
 from . import reproduction
 from .reproduction import Row, Table

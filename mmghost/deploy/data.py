@@ -6,10 +6,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..engine.checks.data import check_root, missing_file
-from ..engine.checks.preflight import build_datasets, raise_if_fatal
+from ..checks.annotations import check_root, missing_file
+from ..checks.preflight import build_datasets, raise_if_fatal
 from ..engine.launch import in_plain_words, innermost
-from ..engine.toolbox import toolbox_of
+from ..checks.toolbox import toolbox_of
 
 
 def check_places(cfg: Config, loader: str) -> None:

@@ -15,7 +15,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 
 from ..engine.launch import in_plain_words
-from ..engine.toolbox import toolbox_of
+from ..checks.toolbox import toolbox_of
 from ..errors import UserError
 from .data import build_dataset
 from .runtime.facts import FileFault

@@ -7,7 +7,7 @@ import torch.nn as nn
 from mmengine.config import Config
 
 from ..engine.launch import innermost
-from ..engine.toolbox import takes_rgb, type_name
+from ..checks.toolbox import takes_rgb, type_name
 from ..errors import UserError
 from .runtime.facts import Facts
 from .runtime.resizing import WAYS

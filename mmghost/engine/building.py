@@ -8,7 +8,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 
 from .launch import in_plain_words
-from .toolbox import toolbox_of
+from ..checks.toolbox import toolbox_of
 
 
 def build_model(cfg: Config) -> nn.Module:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..registry import METRICS, register
-from .toolbox import toolbox_of
+from ..checks.toolbox import toolbox_of
 
 BACKGROUND = 'background'
 

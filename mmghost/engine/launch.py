@@ -29,11 +29,11 @@ from mmengine.runner import Runner
 from ..errors import UserError
 from ..ops.extension import launched_rank
 from .checkpoints import check_file, last_whole
-from .checks.preflight import preflight, raise_if_fatal
+from ..checks.preflight import preflight, raise_if_fatal
 from .explaining import explain, explain_fault, near_config, walk
 from .hooks import InterruptHook, PreflightHook
 from .options import check_kinds, merge
-from .toolbox import toolbox_of, type_name
+from ..checks.toolbox import toolbox_of, type_name
 
 
 def load_config(

@@ -19,11 +19,11 @@ from mmengine.runner import CheckpointLoader, load_state_dict
 from ..errors import UserError
 from .building import build_model
 from .checkpoints import check_file, check_fit, state_dict_of
-from .checks.data import near_file
-from .checks.pictures import SUFFIXES, list_pictures, picture_fault
-from .checks.preflight import build_datasets
+from ..checks.annotations import near_file
+from ..checks.images import SUFFIXES, list_images, image_fault
+from ..checks.preflight import build_datasets
 from .launch import in_plain_words, prepares_tests
-from .toolbox import toolbox_of
+from ..checks.toolbox import toolbox_of
 
 
 def find_pictures(path: str) -> list[str]:
@@ -33,7 +33,7 @@ def find_pictures(path: str) -> list[str]:
         UserError: If there are none, or if one is no good.
     """
     if os.path.isdir(path):
-        found = list_pictures(path, SUFFIXES)
+        found = list_images(path, SUFFIXES)
         if not found:
             raise UserError(f'{path} holds no pictures ({", ".join(SUFFIXES)})')
     elif os.path.isfile(path):
@@ -41,7 +41,7 @@ def find_pictures(path: str) -> list[str]:
     else:
         raise UserError(f'{path}: there is no such picture or folder{near_file(path)}')
     for name in found:
-        fault = picture_fault(name)
+        fault = image_fault(name)
         if fault:
             raise UserError(f'{name} {fault}')
     return found

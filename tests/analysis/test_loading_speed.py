@@ -91,7 +91,7 @@ def test_pictures_that_are_not_there_are_told_and_none_is_opened(
     picture = min((own_shapes / 'coco' / 'train2017').iterdir())
     picture.unlink()
     opened = []
-    monkeypatch.setattr('mmghost.engine.checks.pictures.picture_fault', opened.append)
+    monkeypatch.setattr('mmghost.checks.images.image_fault', opened.append)
     with pytest.raises(UserError, match=f'1 of 16 pictures .*{picture.name}'):
         check_loader(cfg)
     assert not opened

@@ -256,7 +256,7 @@ def test_the_config_for_ones_own_data_in_the_guide_finds_nothing_to_mend(tmp_pat
     import numpy as np
     from PIL import Image
 
-    from mmghost.engine.checks.preflight import preflight
+    from mmghost.checks.preflight import preflight
 
     guide = (CONFIGS.parent / 'docs/finetune.md').read_text()
     text = guide.split('## Segmentation')[1].split('```python\n')[1].split('```')[0]

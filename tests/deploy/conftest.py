@@ -17,7 +17,7 @@ from mmghost.datasets.shapes import make_shapes
 from mmghost.deploy.export import Export, export_onnx
 from mmghost.deploy.parity import noise
 from mmghost.engine.launch import load_config
-from mmghost.engine.toolbox import toolbox_of
+from mmghost.checks.toolbox import toolbox_of
 from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse
 from tests.engine.toys import CLASSES, write_config
 

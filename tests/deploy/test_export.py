@@ -30,7 +30,7 @@ from mmghost.deploy.runtime import Facts, FileFault, Runner
 from mmghost.deploy.runtime.pictures import read_picture
 from mmghost.engine.launch import load_config
 from mmghost.engine.predict import Predictor
-from mmghost.engine.toolbox import toolbox_of
+from mmghost.checks.toolbox import toolbox_of
 from mmghost.errors import UserError
 from mmghost.models import GhostNetClassifier
 from tests.helpers import randomise

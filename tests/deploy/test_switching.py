@@ -10,7 +10,7 @@ from mmghost.deploy.fusion import folded_conv
 from mmghost.deploy.switching import switch_checkpoint
 from mmghost.engine.checkpoints import check_fit
 from mmghost.engine.predict import Predictor
-from mmghost.engine.toolbox import toolbox_of
+from mmghost.checks.toolbox import toolbox_of
 from mmghost.errors import UserError
 from mmghost.weights import WeightsError
 from tests.deploy.conftest import build_toy

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.checks.preflight import preflight
+from mmghost.checks.preflight import preflight
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.errors import UserError, run_door
+from mmghost.errors import UserError, cli_main
 
 EXAMPLES = """
 examples:
@@ -87,4 +87,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 from rich.progress import track
 
-from ...engine.checks.data import Problem
-from ...engine.checks.pictures import picture_fault, picture_size
+from ...checks.annotations import Problem
+from ...checks.images import image_fault, image_size
 from ...errors import UserError, examples
 from .forms import Labels
 
@@ -49,9 +49,9 @@ def to_coco(
         labels.files, description=f'{labels.form.upper()} labels', disable=not progress
     )
     for number, (picture, label) in enumerate(files, 1):
-        size = picture_size(picture)
+        size = image_size(picture)
         if size is None:
-            what = picture_fault(picture) or 'cannot be read'
+            what = image_fault(picture) or 'cannot be read'
             missing = not os.path.isfile(picture)
             kind = 'pictures are not there' if missing else 'pictures are no good'
             faults.setdefault(

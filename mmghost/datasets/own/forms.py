@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...engine.checks.data import near_file
-from ...engine.checks.pictures import SUFFIXES, list_pictures
+from ...checks.annotations import near_file
+from ...checks.images import SUFFIXES, list_images
 from ...errors import UserError, examples, near
 
 # Where annotation files usually have their pictures, seen from their own folder.
@@ -100,7 +100,7 @@ def _of_folder(folder: str, images: str | None, classes: Sequence[str]) -> Label
     if len(jsons) > 1:
         names = ' and '.join(path.name for path in jsons[:3])
         raise UserError(f'{folder} holds {names}: name one of them')
-    pictures = list_pictures(folder, SUFFIXES)
+    pictures = list_images(folder, SUFFIXES)
     if pictures:
         return _yolo(folder, folder, pictures, classes)
     holds = sorted(entry.name for entry in root.iterdir())
@@ -119,7 +119,7 @@ def _existing(*folders: Path) -> str:
 
 
 def _voc(source: str, images: str, stems: Sequence[str], root: str = '') -> Labels:
-    by_stem = {Path(path).stem: path for path in list_pictures(images, SUFFIXES)}
+    by_stem = {Path(path).stem: path for path in list_images(images, SUFFIXES)}
     files = tuple(
         # A picture that is not there is told later, by the name that it would have.
         (
@@ -198,7 +198,7 @@ def _of_data_yaml(path: str, images: str | None, split: str) -> Labels:
     candidates.append(Path(path).parent / place.removeprefix('../'))
     for folder in candidates:
         if folder.is_dir():
-            found = list_pictures(str(folder), SUFFIXES)
+            found = list_images(str(folder), SUFFIXES)
             if not found:
                 raise UserError(f'{path}: {key}: {folder} holds no picture')
             return _yolo(path, os.path.normpath(folder), found, names)
@@ -361,8 +361,8 @@ def find_maps(folder: str, maps: str | None, split: str) -> tuple[str, str, str,
             f'--{split} {folder}: no label maps: name their folder with --{split}-maps'
             + (f' (there is no folder {maps}{near_file(maps)})' if maps else '')
         )
-    pictures = list_pictures(folder, SUFFIXES)
-    labels = list_pictures(maps, ('.png', '.tif', '.tiff', '.bmp'))
+    pictures = list_images(folder, SUFFIXES)
+    labels = list_images(maps, ('.png', '.tif', '.tiff', '.bmp'))
     if not pictures:
         raise UserError(f'--{split} {folder}: holds no picture ({", ".join(SUFFIXES)})')
     if not labels:

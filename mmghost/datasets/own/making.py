@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.config import Config
 
-from ...engine.checks.data import (
+from ...checks.annotations import (
     Problem,
     check_class_names,
     check_coco,
     load_coco,
     near_file,
 )
-from ...engine.checks.pictures import list_pictures, picture_size
-from ...engine.checks.preflight import preflight, raise_if_fatal
+from ...checks.images import list_images, image_size
+from ...checks.preflight import preflight, raise_if_fatal
 from ...errors import UserError, examples, near
 from . import anchors as anchor_shapes
 from .conversion import to_coco
@@ -492,7 +492,7 @@ def _classification(
             f'--train {train} has one class folder, {names[0]}: nothing to tell apart'
         )
     pictures = {
-        name: list_pictures(os.path.join(train, name), SUFFIXES) for name in names
+        name: list_images(os.path.join(train, name), SUFFIXES) for name in names
     }
     empty = [name for name, members in pictures.items() if not members]
     if empty:
@@ -502,7 +502,7 @@ def _classification(
         )
     every = [path for members in pictures.values() for path in members]
     sizes = [
-        size for size in map(picture_size, every[:: max(1, len(every) // 200)]) if size
+        size for size in map(image_size, every[:: max(1, len(every) // 200)]) if size
     ]
     side = (
         round(float(np.quantile([min(size) for size in sizes], 0.5))) if sizes else 224
@@ -559,10 +559,10 @@ def _segmentation(
             'label maps hold numbers: name the classes with --classes, the one of 0 '
             'first, or in a classes.txt beside the folders of the maps'
         )
-    pictures = list_pictures(train, SUFFIXES)
+    pictures = list_images(train, SUFFIXES)
     sizes = [
         size
-        for size in map(picture_size, pictures[:: max(1, len(pictures) // 200)])
+        for size in map(image_size, pictures[:: max(1, len(pictures) // 200)])
         if size
     ]
     longest = round(float(np.quantile([max(s) for s in sizes], 0.9))) if sizes else 512

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...engine.checks.data import Problem
-from ...engine.checks.pictures import picture_size
+from ...checks.annotations import Problem
+from ...checks.images import image_size
 from ...errors import examples
 
 _BORDER = 1.0  # px that a box may reach over the picture's border
@@ -51,7 +51,7 @@ def count_objects(content: dict[str, list], classes: Sequence[str]) -> Objects:
     """Count the objects of some classes.
 
     Args:
-        content: A COCO JSON that :func:`~mmghost.engine.checks.data.check_coco` passed.
+        content: A COCO JSON that :func:`~mmghost.checks.annotations.check_coco` passed.
         classes: The classes to look at.
 
     Returns:
@@ -157,11 +157,11 @@ def wrong_sizes(content: dict[str, list], folder: str, name: str) -> list[Proble
 
     Returns:
         At most one problem. Pictures that are not there or no good are left to
-        :func:`~mmghost.engine.checks.pictures.check_pictures`.
+        :func:`~mmghost.checks.images.check_pictures`.
     """
     wrong = []
     for image in content['images']:
-        size = picture_size(os.path.join(folder, str(image['file_name'])))
+        size = image_size(os.path.join(folder, str(image['file_name'])))
         said: tuple[Any, Any] = (image['height'], image['width'])
         if size is not None and size != said:
             wrong.append(

@@ -11,7 +11,7 @@ from mmengine.runner import BaseLoop, Runner
 from ...errors import UserError
 from ...registry import HOOKS, register
 from ..checkpoints import check_fit, set_aside
-from ..checks.preflight import preflight, raise_if_fatal
+from ...checks.preflight import preflight, raise_if_fatal
 
 
 @register(HOOKS)

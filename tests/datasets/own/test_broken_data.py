@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmghost.datasets.own import new_config
 from mmghost.datasets.own.making import Choices
-from mmghost.engine.checks.preflight import preflight, raise_if_fatal
+from mmghost.checks.preflight import preflight, raise_if_fatal
 from mmghost.errors import UserError
 from tests.engine.toys import forget_runners, read_all
 

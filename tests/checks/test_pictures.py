@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmghost.engine.checks.pictures import check_pictures, list_pictures, picture_fault
+from mmghost.checks.images import check_pictures, list_images, image_fault
 
 
 def write(path: Path, side: int = 40, **options) -> Path:
@@ -18,9 +18,9 @@ def write(path: Path, side: int = 40, **options) -> Path:
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'bmp', 'tif', 'webp', 'gif'])
 def test_whole_pictures_of_every_kind_pass_and_cut_ones_do_not(tmp_path, suffix):
     path = write(tmp_path / f'a.{suffix}')
-    assert picture_fault(str(path)) is None
+    assert image_fault(str(path)) is None
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    assert picture_fault(str(path)) is not None
+    assert image_fault(str(path)) is not None
 
 
 def test_a_jpeg_cut_after_its_thumbnail_is_noticed(tmp_path):
@@ -29,19 +29,19 @@ def test_a_jpeg_cut_after_its_thumbnail_is_noticed(tmp_path):
     content = path.read_bytes()
     assert content.count(b'\xff\xd9') == 2  # one of them the thumbnail's
     path.write_bytes(content[: len(content) * 2 // 3])
-    assert picture_fault(str(path)) is not None
+    assert image_fault(str(path)) is not None
 
 
 def test_bytes_behind_the_end_mark_do_no_harm(tmp_path):
     path = write(tmp_path / 'a.jpg')
     path.write_bytes(path.read_bytes() + b'\x00' * 100)
-    assert picture_fault(str(path)) is None
+    assert image_fault(str(path)) is None
 
 
 def test_a_picture_under_the_name_of_another_format_passes(tmp_path):
     path = write(tmp_path / 'a.png')
     path = path.rename(tmp_path / 'a.jpg')  # ImageNet has one
-    assert picture_fault(str(path)) is None
+    assert image_fault(str(path)) is None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_picture_under_the_name_of_another_format_passes(tmp_path):
 def test_what_is_no_picture_is_said(tmp_path, content, fault):
     path = tmp_path / 'a.jpg'
     path.write_bytes(content)
-    assert picture_fault(str(path)) == fault
+    assert image_fault(str(path)) == fault
 
 
 def test_the_report_names_missing_and_broken_pictures(tmp_path):
@@ -76,4 +76,4 @@ def test_pictures_are_listed_below_a_folder_by_suffix(tmp_path):
     outer = write(tmp_path / 'a.jpg')
     write(tmp_path / 'c.png')
     write(tmp_path / '._a.jpg')  # hidden, as macOS leaves them
-    assert list_pictures(str(tmp_path), '.jpg') == [str(outer), str(inner)]
+    assert list_images(str(tmp_path), '.jpg') == [str(outer), str(inner)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.registry import METRICS
 
-from mmghost.engine.checks.preflight import preflight
+from mmghost.checks.preflight import preflight
 from mmghost.errors import UserError
 from tests.fuzzing import depths, fuzz
 

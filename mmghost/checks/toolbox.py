@@ -1,6 +1,8 @@
 """Which toolbox a config is for, and what the doors must know about the three."""
 
 import importlib.util
+import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch.nn as nn
@@ -86,3 +88,19 @@ def takes_rgb(preprocessor: nn.Module) -> bool:
         if hasattr(preprocessor, name):
             return bool(getattr(preprocessor, name))
     return False
+
+
+def option_key(path: str) -> str:
+    """Return a path in a config as a key of ``--cfg-options``: ``a[0].b`` is ``a.0.b``."""
+    return re.sub(r'\[(\d+)\]', r'.\1', path)
+
+
+def walk(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield the dicts and lists of a config with their paths, outer ones first."""
+    yield path, node
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from walk(value, f'{path}.{key}' if path else str(key))
+    elif isinstance(node, list | tuple):
+        for i, value in enumerate(node):
+            yield from walk(value, f'{path}[{i}]')

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmghost.engine.checks.heads import check_channels, check_heads
+from mmghost.checks.heads import check_channels, check_heads
 from mmghost.engine.options import add_cfg_options
 from tests.helpers import of_the_tree
 

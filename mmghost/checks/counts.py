@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from .data import Problem
+from .annotations import Problem
 
 # Of each data set's own documentation. COCO's and ADE20K's are told by the names of files
 # and folders, and only with the classes that they were published with.

@@ -5,6 +5,7 @@ config asks for. The doors run it before they build anything, :class:`PreflightH
 so under the toolboxes' own tools.
 """
 
+import difflib
 import inspect
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -18,13 +19,12 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import DATASETS, LOOPS, DefaultScope
 from mmengine.runner import Runner
 
-from ...errors import UserError, examples, near, same_start
-from ..explaining import explain, from_scratch, walk
-from ..options import option_key
-from ..toolbox import toolbox_of, type_name
+from ..errors import UserError, did_you_mean, examples
+from .toolbox import option_key
+from .toolbox import toolbox_of, type_name, walk
 from .coco_values import is_id
 from .counts import check_count
-from .data import (
+from .annotations import (
     Problem,
     check_coco,
     check_dataset,
@@ -36,7 +36,7 @@ from .data import (
 )
 from .heads import OUR_BACKBONES, check_channels, check_heads
 from .label_maps import check_label_maps, label_map_problems
-from .pictures import check_pictures
+from .images import check_pictures
 
 # What a runner reads of a config. Other names at the top are variables of the config, but
 # one that nearly is one of these would be ignored in silence.
@@ -156,7 +156,7 @@ def check_keys(cfg: Config) -> list[Problem]:
     for key in cfg:
         if key in RUNNER_KEYS or not isinstance(cfg.get(key), dict | list):
             continue
-        hint = near(key, RUNNER_KEYS, count=1)
+        hint = did_you_mean(key, RUNNER_KEYS, count=1)
         meant = hint[len('; did you mean ') : -1]
         # One letter wrong, missing or too many; `val_dataset` is a variable.
         if hint and _one_edit(key, meant):
@@ -179,7 +179,7 @@ def _check_checkpoint_hook(cfg: Config) -> list[Problem]:
     return [
         Problem(
             f'default_hooks.checkpoint.{key}',
-            f'CheckpointHook has no argument {key!r}{near(key, known)}',
+            f'CheckpointHook has no argument {key!r}{did_you_mean(key, known)}',
         )
         for key in hook
         if key not in known
@@ -204,7 +204,7 @@ def _check_train_loop(cfg: Config) -> list[Problem]:
     return [
         Problem(
             f'train_cfg.{key}',
-            f'{cls.__name__} has no such setting{near(key, known, 1)}',
+            f'{cls.__name__} has no such setting{did_you_mean(key, known, 1)}',
         )
         for key in loop
         if key not in known
@@ -212,16 +212,7 @@ def _check_train_loop(cfg: Config) -> list[Problem]:
 
 
 def _one_edit(a: str, b: str) -> bool:
-    """Whether two words differ by one letter, or by two neighbours in wrong order."""
-    if abs(len(a) - len(b)) > 1 or a == b:
-        return False
-    i = same_start(a, b)
-    if len(a) == len(b):
-        return a[i + 1 :] == b[i + 1 :] or (
-            a[i : i + 2] == b[i : i + 2][::-1] and a[i + 2 :] == b[i + 2 :]
-        )
-    shorter, longer = sorted((a, b), key=len)
-    return shorter[i:] == longer[i + 1 :]
+    return difflib.SequenceMatcher(None, a, b).ratio() > 0.88
 
 
 def check_weights(cfg: Config) -> list[Problem]:
@@ -244,7 +235,7 @@ def check_weights(cfg: Config) -> list[Problem]:
                     f'{path}.checkpoint',
                     f'there is no file {name}{near_file(name)}',
                     f'pass --cfg-options {option_key(path)}.checkpoint=PATH; or '
-                    + from_scratch(path),
+                    + f'train from scratch with --cfg-options {option_key(path)}=None',
                 )
             )
     backbone = cfg.model.get('backbone')
@@ -302,11 +293,7 @@ def build_datasets(cfg: Config, loader: str) -> list[tuple[str, BaseDataset]]:
                     )
                     built.append((path, dataset))
             except Exception as error:
-                words = explain(error, cfg)
-                if words is None:
-                    raise
-                words = words if path in words else f'{path}: {words}'
-                raise UserError(words) from error
+                raise UserError(f'{path}: {error}') from error
     return built
 
 

@@ -7,12 +7,12 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmghost.engine.checks.label_maps import (
+from mmghost.checks.label_maps import (
     check_label_maps,
     label_map_fault,
     labels_of,
 )
-from mmghost.engine.checks.preflight import build_datasets, preflight
+from mmghost.checks.preflight import build_datasets, preflight
 from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.errors import UserError
 

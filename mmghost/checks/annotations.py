@@ -12,10 +12,10 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import list_from_file
 
-from ...errors import examples, near
-from ..options import option_key
+from ..errors import did_you_mean, examples
+from .toolbox import option_key
 from .coco_values import is_box, is_id, is_inside, is_number, is_polygons, is_rle
-from .pictures import PictureReport, list_pictures
+from .images import PictureReport, list_images
 
 # Takes the kind of a fault and the entry that has it.
 Fault = Callable[[str, str], None]
@@ -139,7 +139,7 @@ def near_file(name: str) -> str:
     """Name files of nearly that name in the same folder."""
     folder, base = os.path.split(name.rstrip('/'))
     try:
-        return near(base, os.listdir(folder or '.'))
+        return did_you_mean(base, os.listdir(folder or '.'))
     except OSError:
         return ''
 
@@ -360,7 +360,7 @@ def check_class_names(
     if not unknown:
         return []
     hints = ''.join(
-        f' ({cls}{near(cls, known, 1)})' for cls in unknown[:3] if near(cls, known, 1)
+        f' ({cls}{did_you_mean(cls, known, 1)})' for cls in unknown[:3] if did_you_mean(cls, known, 1)
     )
     return [
         Problem(
@@ -452,7 +452,7 @@ def segmentation_files(dataset: Any) -> tuple[list[str], list[str]]:
         pictures = [os.path.join(folder, stem + suffix) for stem in stems]
     else:
         # mmseg tells capitals apart.
-        pictures = list_pictures(folder, suffix.lower())
+        pictures = list_images(folder, suffix.lower())
         pictures = [name for name in pictures if name.endswith(suffix)]
         stems = [os.path.relpath(name, folder)[: -len(suffix)] for name in pictures]
     if maps is None:
@@ -472,7 +472,7 @@ def _check_classification_dataset(
             return [missing_file(dataset.ann_file, f'{path}.ann_file')], []
         return _check_label_list(dataset.ann_file, folder, classes, dataset.with_label)
     if not dataset.with_label:
-        return [], list_pictures(folder, dataset.extensions)
+        return [], list_images(folder, dataset.extensions)
     folders = class_folders(dataset)
     if not folders:
         return [
@@ -489,7 +489,7 @@ def _check_classification_dataset(
         ], []
     problems, pictures = [], []
     for name in folders:
-        members = list_pictures(os.path.join(folder, name), dataset.extensions)
+        members = list_images(os.path.join(folder, name), dataset.extensions)
         if not members:
             problems.append(
                 Problem(os.path.join(folder, name), 'holds no picture', fatal=False)

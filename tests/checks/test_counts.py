@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmghost.engine.checks.counts import check_count, expected_count
+from mmghost.checks.counts import check_count, expected_count
 
 
 def dataset(name: str, **attributes):

@@ -52,7 +52,7 @@ def check_pictures(
         paths: The pictures.
         seconds: Time for opening files; 0 opens none, infinity all.
         threads: How many files are opened at a time.
-        decode: Decode every picture that is opened, see :func:`picture_fault`.
+        decode: Decode every picture that is opened, see :func:`image_fault`.
         progress: Called with how many were opened and how many there are.
 
     Returns:
@@ -76,7 +76,7 @@ def check_pictures(
 
     random.Random(0).shuffle(present)
     step = 32 * threads
-    fault_of = partial(picture_fault, decode=decode)
+    fault_of = partial(image_fault, decode=decode)
     with ThreadPoolExecutor(threads) as pool:
         for i in range(0, len(present), step):
             if time.monotonic() - start >= seconds:
@@ -91,7 +91,7 @@ def check_pictures(
     return report
 
 
-def picture_fault(path: str, decode: bool = False) -> str | None:
+def image_fault(path: str, decode: bool = False) -> str | None:
     """Tell what is wrong with a picture file, without decoding it where that can be.
 
     A JPEG ends with its end-of-image mark and a PNG with its IEND chunk; readers put
@@ -138,12 +138,12 @@ def _decoding_fault(path: str) -> str | None:
     return None
 
 
-def picture_size(path: str) -> tuple[int, int] | None:
+def image_size(path: str) -> tuple[int, int] | None:
     """Tell height and width of a picture as OpenCV reads it: turned as its EXIF says.
 
     Returns:
         Height and width in px; None for a file that is not there or no picture, which
-        :func:`picture_fault` puts in words.
+        :func:`image_fault` puts in words.
     """
     from PIL import Image
 
@@ -156,7 +156,7 @@ def picture_size(path: str) -> tuple[int, int] | None:
     return (width, height) if turned else (height, width)
 
 
-def list_pictures(folder: str, suffixes: str | Sequence[str]) -> list[str]:
+def list_images(folder: str, suffixes: str | Sequence[str]) -> list[str]:
     """List the files below a folder that end in one of the suffixes, sorted.
 
     Hidden ones, such as the ``._a.jpg`` that macOS leaves beside ``a.jpg``, are left out, as

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmghost.engine.checks.data import (
+from mmghost.checks.annotations import (
     check_class_names,
     check_coco,
     load_coco,
     segmentation_files,
 )
-from mmghost.engine.checks.preflight import build_datasets, preflight
+from mmghost.checks.preflight import build_datasets, preflight
 from tests.helpers import changed
 
 from ..toys import CLASSES, write_config

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mmghost.engine.checks.coco_values import (
+from mmghost.checks.coco_values import (
     is_box,
     is_id,
     is_number,

@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmghost.engine.checks.data import Problem
-from mmghost.engine.checks.preflight import (
+from mmghost.checks.annotations import Problem
+from mmghost.checks.preflight import (
     check_keys,
     check_num_classes,
     check_weights,

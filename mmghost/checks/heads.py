@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ... import models
-from ..options import option_key
-from ..toolbox import type_name
-from .data import Problem
+from .. import models
+from .toolbox import option_key
+from .toolbox import type_name
+from .annotations import Problem
 
 # They start from random unless told otherwise.
 OUR_BACKBONES = ('GhostNetV2', 'GhostNetV1', 'AttentionMobileNetV2')

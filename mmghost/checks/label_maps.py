@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import examples
-from .data import Problem, segmentation_files
-from .pictures import picture_fault, picture_size
+from ..errors import examples
+from .annotations import Problem, segmentation_files
+from .images import image_fault, image_size
 
 _THREADS = 8
 _IGNORED = 255  # of mmseg's losses and metrics
@@ -147,14 +147,14 @@ def label_map_fault(picture: str, label_map: str, labels: Labels | None) -> str 
             bands = image.getbands()
             values = np.asarray(image)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        return picture_fault(label_map) or f'is cut short or damaged ({error})'
+        return image_fault(label_map) or f'is cut short or damaged ({error})'
     except Image.DecompressionBombError:
         return None  # larger than Pillow reads; OpenCV, by which mmseg reads, may
     if len(bands) > 1:
         return (
             f'is a picture in colour ({"".join(bands)}), not one number for each pixel'
         )
-    size = picture_size(picture)
+    size = image_size(picture)
     if size is not None and values.shape != size:
         ours, theirs = values.shape, size
         return (
