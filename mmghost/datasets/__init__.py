@@ -1,6 +1,5 @@
 """Data sets and what their pictures go through."""
 
 from .shapes import draw_picture, make_shapes
-from .transforms import TimmRandAugment
 
-__all__ = ['TimmRandAugment', 'draw_picture', 'make_shapes']
+__all__ = ['draw_picture', 'make_shapes']
