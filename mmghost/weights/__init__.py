@@ -1,17 +1,13 @@
-"""Reading, checking, renaming and writing checkpoints of every origin."""
+"""Weight files of every origin: read, loaded by name or refused, converted, published."""
 
-from . import adapting
+from ..errors import WeightsError
 from .adapting import adapt_checkpoint
-from .catalogue import list_models
-from .converting import convert
-from .errors import WeightsError
-from .loading import Report, load_pretrained
-from .publishing import publish
-from .zoo import get_model
-
-adapting.register()
+from .catalogue import get_model, list_models
+from .converting import convert, publish
+from .loading import PretrainedGhostNet, Report, load_pretrained
 
 __all__ = [
+    'PretrainedGhostNet',
     'Report',
     'WeightsError',
     'adapt_checkpoint',

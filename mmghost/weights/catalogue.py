@@ -1,34 +1,28 @@
-"""Which weights there are: one data file, ``models.json``, and the table made of it.
-
-Nobody's figure stands there without whose it is. A model's ``weights`` are in the order
-in which they are preferred.
-"""
+"""The published weights, from ``models.json``, and networks with them in one call."""
 
 import json
-import re
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError, near
-
-DATA = Path(__file__).with_name('models.json')
-_BEGIN = '<!-- begin: made by list_weights.py from models.json -->'
-_END = '<!-- end -->'
+from ..errors import UserError, WeightsError, did_you_mean
+from ..models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
+from ..models.ghostnet import GhostNet
+from .loading import load_pretrained
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A weight file somebody else published.
+    """A published weight file.
 
     Args:
-        tag: Whose form it has: ``'release'``, ``'timm'`` or ``'mindspore'``.
-        url: Where it is.
-        top1: ImageNet accuracy in % and who says so, in pairs.
+        tag: Who wrote it: ``'release'``, ``'timm'``, ``'mindspore'`` or ``'mindcv'``.
+        url: Its address.
+        top1: ImageNet accuracies in % and their sources.
         megabytes: Its size, where known.
-        sha256: Its checksum, where known.
-        dfc: The ``dfc`` that the backbone needs for it, beside the release's.
+        dfc: The ``dfc`` that the backbone needs for it.
         note: What else to know.
     """
 
@@ -36,7 +30,6 @@ class Weights:
     url: str
     top1: tuple[tuple[float, str], ...]
     megabytes: float | None = None
-    sha256: str | None = None
     dfc: dict[str, Any] = field(default_factory=dict)
     note: str = ''
 
@@ -47,11 +40,12 @@ class Entry:
 
     Args:
         name: Such as ``ghostnetv2-1.0``.
-        version: 1 for GhostNet, 2 for GhostNetV2.
+        version: 1 for GhostNet, 2 for GhostNetV2, 3 for GhostNetV3.
         width: ``widen_factor``.
-        parameters: Of the classifier with 1000 classes.
-        macs: Multiply-accumulates of its convolutions and linear layers at 224 px.
-        weights: What is published.
+        parameters: Parameters of the classifier with 1000 classes.
+        macs: Multiply-accumulates of convolutions and linear layers at 224 px; of
+            GhostNetV3 in its deployed form.
+        weights: The published files, the preferred first.
     """
 
     name: str
@@ -64,85 +58,100 @@ class Entry:
 
 @lru_cache(maxsize=1)
 def entries() -> dict[str, Entry]:
-    """Read the data file, by name."""
-    data = json.loads(DATA.read_text(encoding='utf-8'))
+    """Return all networks by name."""
+    data = json.loads(Path(__file__).with_name('models.json').read_text('utf-8'))
     found = {}
     for name, values in data.items():
-        weights = tuple(
+        files = [
             Weights(**{**item, 'top1': tuple(map(tuple, item['top1']))})
             for item in values.pop('weights')
-        )
-        found[name] = Entry(name=name, weights=weights, **values)
+        ]
+        found[name] = Entry(name=name, weights=tuple(files), **values)
     return found
 
 
 def entry(name: str) -> Entry:
-    """Look a network up.
+    """Return a network by name.
 
     Raises:
-        UserError: If there is none of that name. It names those that are near.
+        UserError: If there is no such network.
     """
-    found = entries().get(name)
-    if found is None:
+    if name not in entries():
         raise UserError(
-            f'no model {name!r}{near(name, entries())}; mmghost.list_models() has '
-            f'{", ".join(entries())}'
+            f'no model {name!r}{did_you_mean(name, entries())}; mmghost.list_models() '
+            f'has {", ".join(entries())}'
         )
-    return found
+    return entries()[name]
 
 
 def list_models(pretrained: bool = False) -> list[str]:
-    """Name the networks that :func:`mmghost.get_model` builds.
+    """Return the names of the networks that :func:`mmghost.get_model` builds.
 
     Args:
-        pretrained: Only those that weights are published for.
-
-    Returns:
-        The names, in the catalogue's order.
+        pretrained: Only those with published weights.
 
     Example:
         >>> import mmghost
-        >>> mmghost.list_models(pretrained=True)
-        ['ghostnetv2-1.0', 'ghostnetv2-1.3', 'ghostnetv2-1.6', 'ghostnetv1-1.0']
+        >>> mmghost.list_models(pretrained=True)[:3]
+        ['ghostnetv2-1.0', 'ghostnetv2-1.3', 'ghostnetv2-1.6']
     """
     return [name for name, e in entries().items() if e.weights or not pretrained]
 
 
-def sha256_of(url: str) -> str | None:
-    """Tell the checksum of a published file, where it is known."""
-    for found in entries().values():
-        for weights in found.weights:
-            if weights.url == url:
-                return weights.sha256
-    return None
+def get_model(
+    name: str,
+    pretrained: bool | str = False,
+    num_classes: int = 1000,
+    **kwargs: Any,
+) -> GhostNet:
+    """Build a classifier or a backbone, with weights if wanted.
 
+    Args:
+        name: One of :func:`mmghost.list_models`, such as ``'ghostnetv2-1.0'``.
+        pretrained: False for random weights, True for the preferred published ones, a
+            tag of them (``'release'``, ``'timm'``, ``'mindspore'``, ``'mindcv'``), or
+            any file or URL.
+        num_classes: Classes of the classifier. If the weights have others, the last
+            layer stays random, and this is logged.
+        **kwargs: Arguments of the network. With ``out_indices`` it is a backbone,
+            without a GhostNetClassifier.
 
-def table() -> str:
-    """Make the table of docs/weights.md."""
-    lines = [
-        '| model | parameters | MACs | file | size | ImageNet top-1, % | |',
-        '|---|---|---|---|---|---|---|',
-    ]
-    for e in entries().values():
-        cost = f'{e.parameters / 1e6:.2f} M | {e.macs / 1e6:.1f} M'
-        if not e.weights:
-            lines.append(f'| `{e.name}` | {cost} | none is published | | | |')
-        for i, w in enumerate(e.weights):
-            head = f'`{e.name}` | {cost}' if i == 0 else ' | | '
-            size = f'{w.megabytes:g} MB' if w.megabytes else ''
-            top1 = '; '.join(f'{value:g} ({whose})' for value, whose in w.top1)
-            link = f'[{w.tag}]({w.url})'
-            lines.append(f'| {head} | {link} | {size} | {top1} | {w.note} |')
-    return '\n'.join(lines)
-
-
-def with_table(text: str) -> str:
-    """Put the present table into a page that holds the marks for it.
+    Returns:
+        The network, in training mode.
 
     Raises:
-        UserError: If it does not hold them.
+        UserError: If the name is unknown, or the weights cannot be fetched or loaded.
+
+    Example:
+        >>> import mmghost, torch
+        >>> model = mmghost.get_model('ghostnetv2-1.0').eval()
+        >>> model(torch.rand(1, 3, 224, 224)).shape
+        torch.Size([1, 1000])
+        >>> backbone = mmghost.get_model('ghostnetv1-1.1', out_indices=(2, 3, 4))
+        >>> backbone.out_channels
+        (44, 124, 176)
     """
-    pattern = re.compile(f'{re.escape(_BEGIN)}.*?{re.escape(_END)}', re.DOTALL)
-    if not pattern.search(text):
-        raise UserError(f'the page lacks the lines {_BEGIN} and {_END}')
-    return pattern.sub(lambda _: f'{_BEGIN}\n\n{table()}\n\n{_END}', text)
+    found, checkpoint = entry(name), pretrained
+    tags = {weights.tag: weights for weights in found.weights}
+    if pretrained is True and not tags:
+        raise WeightsError(
+            f'{name}: no weights are published; mmghost.list_models(pretrained=True) '
+            'has the models with weights'
+        )
+    tag = next(iter(tags)) if pretrained is True else pretrained
+    if tag in tags:
+        checkpoint = tags[tag].url
+        if tags[tag].dfc:
+            kwargs.setdefault('dfc', tags[tag].dfc)
+    elif tag and not os.path.exists(tag) and (hint := did_you_mean(str(tag), tags, 1)):
+        raise WeightsError(f'pretrained={tag!r}: there is no such file{hint}')
+    if 'out_indices' in kwargs:
+        cls = {1: GhostNetV1, 2: GhostNetV2, 3: GhostNetV3}[found.version]
+        model: GhostNet = cls(found.width, **kwargs)
+    else:
+        version = {1: dict(dfc=None), 2: {}, 3: dict(branches=3)}[found.version]
+        kwargs = {**version, 'num_classes': num_classes, **kwargs}
+        model = GhostNetClassifier(found.width, **kwargs)
+    if checkpoint:
+        load_pretrained(model, checkpoint, new_classifier=True)
+    return model

@@ -1,18 +1,19 @@
-"""Rewrite a weight file under other names, without building the network."""
+"""Write weight files: converted to other names, or published."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ..errors import examples
+from ..errors import WeightsError
 from ..version import __version__
-from .errors import WeightsError
 from .loading import check_numbers
-from .networks import LAST_GROUP, Network, describe, expected
-from .origins import HEAD, Origin, recognise, to_mmpretrain
-from .reading import MINDSPORE, WeightFile, read
+from .networks import infer_network
+from .origins import HEAD, MINDSPORE, recognize, to_mmpretrain, to_release, unwrapped
+from .reading import WeightFile, read
 
 FORMS = ('mmpretrain', 'backbone', 'release')
 
@@ -26,103 +27,120 @@ def convert(
     """Convert a weight file of any origin.
 
     Args:
-        source: See :func:`mmghost.weights.load_pretrained`.
-        target: The file to write, one of torch.
-        form: ``'mmpretrain'`` for an ImageClassifier's (backbone, and
+        source: The file, see :func:`.reading.read`.
+        target: The file to write with ``torch.save``.
+        form: ``'mmpretrain'`` for an ImageClassifier (backbone and
             StackedLinearClsHead), ``'backbone'`` for the trunk alone, ``'release'`` for
-            the names of the authors' release and timm, with the classifier.
-        prefix: What the names of the trunk begin with, in a file with several networks.
+            the authors' and timm's names, with the classifier.
+        prefix: Prefix of the trunk's names, where a file has several networks.
 
     Returns:
-        What was written beside the weights: version, width, origin, sha256 of the
-        source and so on.
+        The ``meta`` that was written: version, width, origin, checksum of the source.
 
     Raises:
-        WeightsError: If the source cannot be used, or has no classifier where the form
+        WeightsError: If the source cannot be read, or has no classifier where the form
             needs one.
     """
     if form not in FORMS:
-        raise WeightsError(f'form={form!r}: it is one of {", ".join(FORMS)}')
+        raise WeightsError(f'form={form!r} must be one of {", ".join(FORMS)}')
     file = read(source)
-    origin = recognise(file.state, file.source, prefix)
-    network = describe(origin.state)
-    _check(file, origin, network, form)
-    state = dict(origin.state)
+    origin = recognize(file.state, file.source, prefix)
+    network = infer_network(origin.state)
+    if network.width is None:
+        raise WeightsError(f'{file.source}: has the channels of no width of GhostNet')
+    state = origin.state
     if form == 'backbone':
         state = {n: v for n, v in state.items() if not n.startswith(HEAD)}
-    elif form == 'mmpretrain':
-        state = to_mmpretrain(state)
-    meta = _meta(file, origin, network)
-    # Contiguous and apart: a view would drag its whole storage into the file.
-    state = {name: value.clone().contiguous() for name, value in state.items()}
-    save({'meta': meta, 'state_dict': state}, target, file.source)
-    return meta
-
-
-def _check(file: WeightFile, origin: Origin, network: Network, form: str) -> None:
-    counters = {n for n in origin.state if n.endswith('num_batches_tracked')}
-    weights = {n: v for n, v in origin.state.items() if n not in counters}
-    check_numbers(weights, file.source)
-    if network.width is None or not network.groups:
+    elif not all(f'{name}.weight' in state for name in HEAD):
         raise WeightsError(
-            f'{file.source}: its channels are those of no width of GhostNet, so it '
-            'cannot be told whether it is whole'
+            f'{file.source}: is {origin.kind} without the classifier that {form!r} '
+            'has; use --to backbone'
         )
-    try:
-        wanted = expected(network)
-    except ValueError as error:
-        raise WeightsError(f'{file.source}: is no {network.name}: {error}') from None
-    lacks = [
-        n
-        for n, shape in wanted.items()
-        if n not in weights or weights[n].shape != shape
-    ]
-    known = {*wanted, *(f'{n}.{leaf}' for n in HEAD for leaf in ('weight', 'bias'))}
-    unknown = [n for n in weights if n not in known]
-    if lacks or unknown:
-        what = f'lacks {examples(lacks)}' if lacks else f'has also {examples(unknown)}'
-        raise WeightsError(f'{file.source}: is no whole {network.name}: it {what}')
-    if form != 'backbone' and (not origin.has_head or network.groups <= LAST_GROUP):
-        raise WeightsError(
-            f'{file.source}: is {origin.kind}, without the classifier that the form '
-            f'{form!r} has; use --to backbone'
-        )
-
-
-def _meta(file: WeightFile, origin: Origin, network: Network) -> dict[str, Any]:
-    """What travels along; a file that was converted before keeps what it knew."""
-    before = file.meta.get('mmghost_weights')
-    meta = {
-        'model': 'GhostNetV2' if network.has_dfc else 'GhostNetV1',
-        'widen_factor': network.width,
-        'origin': origin.kind,
-        'source': os.path.basename(file.source),
-        'source_sha256': file.sha256,
-        'ema': 'ema' in file.container,
-    }
-    if file.format == MINDSPORE and network.has_dfc:
+    else:
+        state = to_mmpretrain(state) if form == 'mmpretrain' else to_release(state)
+    meta = dict(
+        model=f'GhostNetV{network.version}',
+        widen_factor=network.width,
+        origin=origin.kind,
+        source=os.path.basename(file.source),
+        source_sha256=file.sha256,
+        ema='ema' in file.container,
+    )
+    if origin.kind == MINDSPORE and network.version == 2:
         meta['dfc'] = dict(upsample='bilinear', align_corners=True)
-    if isinstance(before, dict):
-        meta = {**meta, **before}
-    kept = {k: file.meta[k] for k in ('dataset_meta',) if k in file.meta}
-    return {**kept, 'mmghost_weights': meta, 'mmghost_version': __version__}
+    # A file that was converted before keeps what was known of its source.
+    meta.update(file.meta.get('mmghost_weights', {}))
+    content = _content(file, state, mmghost_weights=meta)
+    save(content, target, file.source)
+    return content['meta']
+
+
+def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
+    """Write the weights of a checkpoint alone, with their hash in the file's name.
+
+    Averaged weights (EMA) are preferred. Optimizer, schedules and logs are left out.
+
+    Args:
+        source: A checkpoint of any toolbox and any model.
+        target: The file to write; ``-`` and the first eight digits of its sha256 are
+            put before ``.pth``.
+
+    Returns:
+        The file written.
+
+    Raises:
+        WeightsError: If the checkpoint cannot be read, or has values that are not
+            finite.
+    """
+    target = Path(target)
+    if target.suffix != '.pth':
+        raise WeightsError(f'{target}: the name of a published file must end in .pth')
+    file = read(source)
+    state = {unwrapped(str(name)): value for name, value in file.state.items()}
+    keys = ('cfg', 'epoch', 'iter', 'mmengine_version', 'mmghost_weights')
+    meta = {key: file.meta[key] for key in keys if key in file.meta}
+    partial = target.with_name(f'.{target.name}')
+    save(_content(file, state, source_sha256=file.sha256, **meta), partial, file.source)
+    digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+    stem = target.stem.removesuffix(f'-{file.sha256[:8]}')  # of a file published before
+    return partial.replace(target.with_name(f'{stem}-{digest[:8]}.pth'))
+
+
+def _content(file: WeightFile, state: dict[str, Tensor], **meta: Any) -> dict[str, Any]:
+    """Return what is written: finite weights, and the names of the classes."""
+    state = {
+        # Contiguous and apart: a view would bring its whole storage into the file.
+        name: value.detach().clone().contiguous()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+        and not name.endswith(('total_ops', 'total_params'))
+    }
+    numbers = {name: v for name, v in state.items() if v.is_floating_point()}
+    check_numbers(numbers, file.source)
+    if 'dataset_meta' in file.meta:
+        meta['dataset_meta'] = file.meta['dataset_meta']
+    return dict(meta=dict(meta, mmghost_version=__version__), state_dict=state)
 
 
 def save(content: dict[str, Any], target: str | os.PathLike, source: str) -> None:
-    """Write a file of torch, whole or not at all.
+    """Write a file with ``torch.save``, the whole file or none.
+
+    Args:
+        content: ``meta`` and ``state_dict``.
+        target: The file to write.
+        source: The file that the weights come from, which is never overwritten.
 
     Raises:
-        WeightsError: If it would overwrite its source, or cannot be written.
+        WeightsError: If the target is the source, or cannot be written.
     """
     target = Path(target)
-    if '://' not in source and target.exists() and target.samefile(source):
+    if os.path.exists(source) and target.exists() and target.samefile(source):
         raise WeightsError(f'{target}: is the source itself; write to another file')
     partial = target.with_name(f'{target.name}.partial')
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         torch.save(content, partial)
         partial.replace(target)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # torch's, as on a full disk
         partial.unlink(missing_ok=True)
-        reason = getattr(error, 'strerror', None) or str(error).splitlines()[0]
-        raise WeightsError(f'{target}: cannot be written: {reason}') from None
+        raise WeightsError(f'{target}: cannot be written: {error}') from error

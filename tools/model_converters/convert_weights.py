@@ -11,27 +11,25 @@ Examples:
 
 import argparse
 
-from mmghost.errors import run_door
+from mmghost.errors import cli_main
 from mmghost.weights import convert
 from mmghost.weights.converting import FORMS
 
 
 def main() -> None:
-    """Convert as the command line says."""
+    """Convert a file as the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         'source',
-        help="a file or URL: the authors', timm's, MindSpore's, or a checkpoint of "
-        'mmpretrain, mmdet or mmseg',
+        help="a file, URL or timm hub name: the authors', timm's, MindSpore's, or a "
+        'checkpoint of mmpretrain, mmdet or mmseg',
     )
-    parser.add_argument('target', help='the file to write')
+    parser.add_argument('target', help='file to write')
+    parser.add_argument('--to', choices=FORMS, required=True, help='names to write')
     parser.add_argument(
-        '--to', choices=FORMS, required=True, help='whose names to write'
-    )
-    parser.add_argument(
-        '--prefix', help='which network, where the source has several: its prefix'
+        '--prefix', help='prefix of the network, where the source has several'
     )
     args = parser.parse_args()
     meta = convert(args.source, args.target, args.to, args.prefix)['mmghost_weights']
@@ -40,12 +38,9 @@ def main() -> None:
         f'{meta["origin"]} (sha256 {meta["source_sha256"][:8]}...)'
     )
     if 'dfc' in meta:
-        print(f'The network needs dfc=dict({_arguments(meta["dfc"])}).')
-
-
-def _arguments(values: dict) -> str:
-    return ', '.join(f'{key}={value!r}' for key, value in values.items())
+        dfc = ', '.join(f'{key}={value!r}' for key, value in meta['dfc'].items())
+        print(f'The network needs dfc=dict({dfc}).')
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)
