@@ -8,7 +8,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from ..engine.building import build_model
-from ..checks.heads import crop_size
+from ..checks.config import crop_size
 from ..engine.launch import innermost
 from ..checks.toolbox import toolbox_of, type_name
 from ..errors import UserError

@@ -1,6 +1,14 @@
 """What a config or its data will fail at, said before a training starts."""
 
-from .annotations import Problem, check_dataset
-from .preflight import build_datasets, preflight, raise_if_fatal
+from .datasets import check_dataset
+from .preflight import build_datasets, preflight, reads_masks
+from .problems import Problem, raise_if_fatal
 
-__all__ = ['Problem', 'build_datasets', 'check_dataset', 'preflight', 'raise_if_fatal']
+__all__ = [
+    'Problem',
+    'build_datasets',
+    'check_dataset',
+    'preflight',
+    'raise_if_fatal',
+    'reads_masks',
+]

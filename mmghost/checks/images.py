@@ -1,173 +1,209 @@
-"""Are picture files there and whole? Told from names and from the files' ends."""
+"""Image files: which there are, and whether the loader of a config can read them."""
 
 import os
 import random
+import re
+import shlex
+import sys
 import time
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
+from functools import cache
+from typing import Any
 
-# What the names of pictures end in, where nothing else says so.
+import mmcv
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from PIL import Image, UnidentifiedImageError
+from rich.progress import track
+
+from ..errors import examples
+from .problems import Problem
+
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-# Network file systems answer slowly, but many at a time.
-_THREADS = 8
-_TAIL = 1024  # bytes; some cameras and tools leave a few behind the end mark
 _EXIF_ORIENTATION = 0x0112
+_FEW = 66  # values; 14-bit data that is cut to 8 bit keeps 64
+# What opening a damaged file with Pillow raises.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
-@dataclass
-class PictureReport:
-    """What was found about a list of pictures.
+def is_hidden(name: str) -> bool:
+    """Return True for what Jupyter, macOS and network storage leave among the data."""
+    return name.startswith('.') or name in ('__MACOSX', '@eaDir')
 
-    Args:
-        total: How many there are.
-        missing: Those that are not there.
-        broken: Those that are no whole pictures, with the reason.
-        checked: How many of those there were opened.
-        seconds: How long it took.
+
+def list_images(folder: str, suffixes: str | Sequence[str] = SUFFIXES) -> list[str]:
+    """List the files below a folder that end in one of the suffixes, sorted.
+
+    Hidden files and folders are left out, such as ``._a.jpg`` and ``.ipynb_checkpoints``.
     """
-
-    total: int
-    missing: list[str] = field(default_factory=list)
-    broken: dict[str, str] = field(default_factory=dict)
-    checked: int = 0
-    seconds: float = 0.0
-
-
-def check_pictures(
-    paths: Iterable[str],
-    seconds: float = 30.0,
-    threads: int = _THREADS,
-    decode: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> PictureReport:
-    """Check that pictures are there (all of them) and whole (as many as time allows).
-
-    Names are compared with one listing of each folder. Then files are opened in random
-    order, so that a check that runs out of time has seen a fair sample.
-
-    Args:
-        paths: The pictures.
-        seconds: Time for opening files; 0 opens none, infinity all.
-        threads: How many files are opened at a time.
-        decode: Decode every picture that is opened, see :func:`image_fault`.
-        progress: Called with how many were opened and how many there are.
-
-    Returns:
-        What was found.
-    """
-    start = time.monotonic()
-    paths = list(dict.fromkeys(paths))
-    report = PictureReport(total=len(paths))
-    present = []
-    by_folder: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        by_folder[os.path.dirname(path)].append(path)
-    for folder, members in by_folder.items():
-        try:
-            names = set(os.listdir(folder or '.'))
-        except OSError:
-            names = set()
-        for path in members:
-            there = os.path.basename(path) in names
-            (present if there else report.missing).append(path)
-
-    random.Random(0).shuffle(present)
-    step = 32 * threads
-    fault_of = partial(image_fault, decode=decode)
-    with ThreadPoolExecutor(threads) as pool:
-        for i in range(0, len(present), step):
-            if time.monotonic() - start >= seconds:
-                break
-            chunk = present[i : i + step]
-            for path, fault in zip(chunk, pool.map(fault_of, chunk)):
-                if fault:
-                    report.broken[path] = fault
-            report.checked += len(chunk)
-            progress(report.checked, len(present))
-    report.seconds = time.monotonic() - start
-    return report
+    suffixes = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
+    found = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        names = [name for name in names if name.lower().endswith(suffixes)]
+        found += [os.path.join(root, name) for name in names if not is_hidden(name)]
+    return sorted(found)
 
 
-def image_fault(path: str, decode: bool = False) -> str | None:
-    """Tell what is wrong with a picture file, without decoding it where that can be.
+def image_size(path: str) -> tuple[int, int] | None:
+    """Return height and width in px, turned as the EXIF says; None if it is no image."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+    except _DAMAGED:
+        return None
+    return (width, height) if turned else (height, width)
 
-    A JPEG ends with its end-of-image mark and a PNG with its IEND chunk; readers put
-    grey in place of what is missing and say nothing. A file that does not end so, and
-    one of another format, is decoded.
+
+def _read(path: str, loader: Any) -> np.ndarray | None:
+    """Read an image as a training does; None if the loader cannot decode it."""
+    try:
+        return (loader or LoadImageFromFile()).transform(dict(img_path=path))['img']
+    except Exception:  # each backend has its own; image_fault says what the file is
+        return None
+
+
+def image_fault(path: str, loader: Any = None, decode: bool = False) -> str | None:
+    """Return what is wrong with an image file, or None.
+
+    A JPEG with its end-of-image mark and a PNG with its last chunk are not decoded; OpenCV
+    may put gray in place of what is missing there. All other files are decoded.
 
     Args:
         path: The file.
-        decode: Decode it in any case; that finds damage which a whole end hides.
-
-    Returns:
-        The fault in a few words, or None.
+        loader: The ``LoadImageFromFile`` of the pipeline. Default: that of mmcv.
+        decode: Decode in any case, which finds damage in the middle of a file.
     """
     try:
         with open(path, 'rb') as file:
             head = file.read(16)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL))
+            # Some cameras leave a few bytes behind the end mark.
+            file.seek(max(0, os.path.getsize(path) - 1024))
             tail = file.read()
     except OSError as error:
         return f'cannot be read ({error.strerror})'
     if not head:
         return 'is empty'
-    ends = (head.startswith(b'\xff\xd8') and b'\xff\xd9' in tail) or (
-        head.startswith(b'\x89PNG\r\n\x1a\n') and b'IEND' in tail
-    )
-    if ends and not decode:
+    jpeg, png = head.startswith(b'\xff\xd8'), head.startswith(b'\x89PNG\r\n\x1a\n')
+    whole = (jpeg and b'\xff\xd9' in tail) or (png and b'IEND' in tail)
+    readable = jpeg or png or _read(path, loader) is not None
+    if readable and not decode and (whole or not (jpeg or png)):
         return None
-    return _decoding_fault(path)
-
-
-def _decoding_fault(path: str) -> str | None:
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as picture:
-            picture.load()
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter('ignore')
+            image.load()
+            kind = f'{image.format} with pixels of type {image.mode}'
     except UnidentifiedImageError:
-        return 'is not a picture'
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        return f'is cut short or damaged ({error})'
-    except Image.DecompressionBombError as error:
-        return str(error)
-    return None
+        return None if readable else 'is not an image'
+    except Image.DecompressionBombError:
+        kind = 'very large image'  # OpenCV may read what Pillow refuses
+    except _DAMAGED as error:
+        return f'is truncated or damaged ({error})'
+    if _read(path, loader) is not None:
+        return None
+    backend = getattr(loader, 'imdecode_backend', 'cv2')
+    return (
+        f'is a {kind}, which the backend {backend!r} of LoadImageFromFile cannot read: '
+        'convert it to 8-bit PNG or JPEG'
+    )
 
 
-def image_size(path: str) -> tuple[int, int] | None:
-    """Tell height and width of a picture as OpenCV reads it: turned as its EXIF says.
+def look_at(
+    items: Sequence[Any], look: Callable[[Any], Any], seconds: float
+) -> list[tuple[Any, Any]]:
+    """Look at as many items as time allows, in threads and in random order.
 
     Returns:
-        Height and width in px; None for a file that is not there or no picture, which
-        :func:`image_fault` puts in words.
+        The items looked at, each with what ``look`` returned.
     """
-    from PIL import Image
+    deadline = time.monotonic() + seconds
+    items = random.Random(0).sample(items, len(items))
+    done: list[tuple[Any, Any]] = []
+    # Network file systems answer slowly, but many requests at a time.
+    with ThreadPoolExecutor(8) as pool:
+        starts, silent = range(0, len(items), 64), not sys.stdout.isatty()
+        for i in track(starts, 'preflight', transient=True, disable=silent):
+            if time.monotonic() >= deadline:
+                break
+            done += zip(items[i : i + 64], pool.map(look, items[i : i + 64]))
+    return done
 
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
-        return None
-    return (width, height) if turned else (height, width)
+
+def check_images(
+    paths: Sequence[str], where: str, loader: Any, seconds: float, decode: bool
+) -> tuple[list[Problem], int]:
+    """Check images as :func:`image_fault` does; return problems and how many were opened."""
+    opened = look_at(paths, lambda path: image_fault(path, loader, decode), seconds)
+    faults = [f'{path} {fault}' for path, fault in opened if fault]
+    what = f'{len(faults)} of {len(opened)} images opened cannot be used: '
+    problem = Problem(where, what + examples(faults), 'replace these files')
+    return [problem] if faults else [], len(opened)
 
 
-def list_images(folder: str, suffixes: str | Sequence[str]) -> list[str]:
-    """List the files below a folder that end in one of the suffixes, sorted.
+def check_files(paths: Sequence[str], where: str, source: str) -> Iterator[Problem]:
+    """Check that images and label maps exist, which a file or folder ``source`` names."""
 
-    Hidden ones, such as the ``._a.jpg`` that macOS leaves beside ``a.jpg``, are left out, as
-    the toolboxes leave them out.
+    @cache  # each folder is listed once
+    def listing(folder: str) -> tuple[set[str], dict[str, str]]:
+        names = os.listdir(folder or '.') if os.path.isdir(folder or '.') else []
+        close = {os.path.splitext(name)[0].lower(): name for name in names}
+        return set(names), close | {name.lower(): name for name in names}
+
+    slashes = r'\\\\' if source.endswith('.json') else r'\\'
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for path in paths:
+        folder, name = os.path.split(path)
+        names, close = listing(folder)
+        if name in names:
+            continue
+        meant = close.get(name.lower()) or close.get(os.path.splitext(name)[0].lower())
+        reason, remedy = '', 'copy them, or correct the data_prefix or the names'
+        if re.search(r'(^|[/\\])[A-Za-z]:[/\\]', path):
+            reason = '; these are paths of another computer, with a drive letter'
+            remedy = f'write names relative to the data_prefix into {source}'
+        elif '\\' in path:
+            reason = '; their names have backslashes, as on Windows'
+            remedy = f"write /: sed -i 's#{slashes}#/#g' {shlex.quote(source)}"
+        elif meant:
+            path = f'{path} (there is {meant})'
+            remedy = 'rename the files, or correct the names or the suffix'
+        groups[reason, remedy].append(path)
+    for (reason, remedy), group in groups.items():
+        what = f'{len(group)} of {len(paths)} files are not there: {examples(group)}'
+        yield Problem(where, what + reason, remedy)
+
+
+def check_values(paths: Sequence[str], where: str, loader: Any) -> list[Problem]:
+    """Check by a look at a few images that their values survive loading.
+
+    OpenCV reads 16-bit files as 8-bit, value // 256: of 12-bit data 4 bits are left.
     """
-    suffixes = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
-    found = []
-    for root, _, names in os.walk(folder, followlinks=True):
-        found += [
-            os.path.join(root, name)
-            for name in names
-            if name.lower().endswith(suffixes) and not name.startswith('.')
-        ]
-    return sorted(found)
+
+    def values(image: np.ndarray) -> set[float]:
+        return set(np.unique(image[:: max(1, len(image) // 256)]).tolist())
+
+    paths = random.Random(0).sample(paths, min(16, len(paths)))
+    loaded: set[float] = set()
+    raw: set[float] = set()
+    for path in paths:
+        image = _read(path, loader)
+        loaded |= values(image) if image is not None else set()
+        if len(loaded) > _FEW:
+            return []
+    for path in paths:
+        with open(path, 'rb') as file:
+            raw |= values(mmcv.imfrombytes(file.read(), 'unchanged', backend='pillow'))
+    cut = len(raw) > 2 * len(loaded)
+    if not loaded or not (cut or max(loaded) < 16):
+        return []
+    what = (
+        f'after loading, the values of {len(paths)} images go from {min(loaded):g} to '
+        f'{max(loaded):g} of 255 (in the files from {min(raw):g} to {max(raw):g})'
+    )
+    remedy = 'convert the images to 8 bit so that they use the range from 0 to 255'
+    return [Problem(where, what, remedy, fatal=cut and len(loaded) <= _FEW // 2)]

@@ -1,4 +1,4 @@
-"""Which toolbox a config is for, and what the doors must know about the three."""
+"""The three toolboxes, and how their configs are read."""
 
 import importlib.util
 import re
@@ -15,9 +15,9 @@ class Toolbox(NamedTuple):
     """A toolbox that configs are written for.
 
     Args:
-        scope: Its name in ``default_scope``, and that of its package.
+        scope: Its name in ``default_scope``, which is also its package.
         task: What its models do.
-        distributions: What to install, of the onedl stack and of OpenMMLab's own.
+        distributions: What to install, in the onedl stack and in OpenMMLab's own.
     """
 
     scope: str
@@ -38,21 +38,18 @@ TOOLBOXES = {
 
 
 def type_name(kind: Any) -> str:
-    """The bare name of a config's ``type``: of a string, a scoped one or a class."""
+    """Return the bare name of a config's ``type``: a name, a scoped name or a class."""
     if isinstance(kind, str):
         return kind.rsplit('.', 1)[-1]
     return getattr(kind, '__name__', '')
 
 
 def toolbox_of(cfg: Config) -> Toolbox:
-    """Tell which toolbox a config is for.
+    """Return the toolbox that a config is for.
 
     Args:
-        cfg: The config. Its ``default_scope`` decides; a config in OpenMMLab's new
-            style, which has none, is known by the package of its model.
-
-    Returns:
-        The toolbox.
+        cfg: The config. Its ``default_scope`` decides, or the package of its model in a
+            config in the new, pure Python style.
 
     Raises:
         UserError: If it is none of the three, or not installed.
@@ -60,12 +57,12 @@ def toolbox_of(cfg: Config) -> Toolbox:
     scope = cfg.get('default_scope')
     if scope is None:
         kind = cfg.get('model', {}).get('type', '')
-        place = kind if isinstance(kind, str) else getattr(kind, '__module__', '')
-        scope = place.split('.')[0]
-    if not isinstance(scope, str) or scope not in TOOLBOXES:
+        module = kind if isinstance(kind, str) else getattr(kind, '__module__', '')
+        scope = module.split('.')[0]
+    if scope not in TOOLBOXES:
         raise UserError(
-            f'default_scope = {cfg.get("default_scope")!r} in {cfg.filename}; these tools '
-            f'serve configs of {", ".join(TOOLBOXES)}'
+            f'default_scope = {cfg.get("default_scope")!r} in {cfg.filename}; these '
+            f'tools are for configs of {", ".join(TOOLBOXES)}'
         )
     box = TOOLBOXES[scope]
     if importlib.util.find_spec(scope) is None:
@@ -78,12 +75,8 @@ def toolbox_of(cfg: Config) -> Toolbox:
 
 
 def takes_rgb(preprocessor: nn.Module) -> bool:
-    """Tell whether a data preprocessor turns pictures, loaded as BGR, into RGB.
-
-    Args:
-        preprocessor: That of a model of one of the toolboxes.
-    """
-    # mmpretrain's name, that of mmseg's releases, and mmengine's, which the others have.
+    """Return True if a data preprocessor turns images, loaded as BGR, into RGB."""
+    # The names of mmpretrain, of mmseg's releases, and of mmengine for the others.
     for name in ('to_rgb', 'channel_conversion', '_channel_conversion'):
         if hasattr(preprocessor, name):
             return bool(getattr(preprocessor, name))

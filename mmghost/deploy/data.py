@@ -6,8 +6,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..checks.annotations import check_root, missing_file
-from ..checks.preflight import build_datasets, raise_if_fatal
+from ..checks.datasets import check_root
+from ..checks.problems import missing_file
+from ..checks import build_datasets, raise_if_fatal
 from ..engine.launch import in_plain_words, innermost
 from ..checks.toolbox import toolbox_of
 

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 from rich.progress import track
 
-from ...checks.annotations import Problem
+from ...checks import Problem
 from ...checks.images import image_fault, image_size
 from ...errors import UserError, examples
 from .forms import Labels

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...checks.annotations import near_file
+from ...checks.problems import near_file
 from ...checks.images import SUFFIXES, list_images
 from ...errors import UserError, examples, near
 

@@ -10,15 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.config import Config
 
-from ...checks.annotations import (
-    Problem,
-    check_class_names,
-    check_coco,
-    load_coco,
-    near_file,
-)
+from ...checks import Problem
+from ...checks.annotations import check_class_names, check_coco, load_coco
+from ...checks.problems import near_file
 from ...checks.images import list_images, image_size
-from ...checks.preflight import preflight, raise_if_fatal
+from ...checks import preflight, raise_if_fatal
 from ...errors import UserError, examples, near
 from . import anchors as anchor_shapes
 from .conversion import to_coco

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...checks.annotations import Problem
+from ...checks import Problem
 from ...checks.images import image_size
 from ...errors import examples
 

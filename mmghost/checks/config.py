@@ -1,0 +1,183 @@
+"""A config against the classes and the files of its data, and what it would fail at late."""
+
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import METRICS, DefaultScope
+
+from ..errors import examples
+from .annotations import load_coco
+from .problems import Problem
+from .toolbox import option_key, toolbox_of, type_name, walk
+
+_HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head', 'head')
+# Results of the metrics that our configs have, behind the prefix: the form, an example.
+_RESULTS = {
+    'CocoMetric': (r'(bbox|segm)_mAP(_50|_75|_[sml])?|\w+_precision|AR@.+', 'bbox_mAP'),
+    'IoUMetric': (r'aAcc|m(IoU|Acc|Dice|Fscore|Precision|Recall)', 'mIoU'),
+    'Accuracy': (r'top\d+(_.+)?', 'top1'),
+}
+
+
+def _listed(node: Any) -> list[dict]:
+    return [node] if isinstance(node, dict) else list(node or ())
+
+
+def check_num_classes(
+    cfg: Config, dataset: BaseDataset, path: str
+) -> Iterator[Problem]:
+    """Check that the heads predict the classes of a dataset that was checked."""
+    classes = dataset.metainfo.get('classes')
+    labels = [entry.get('gt_label') for entry in dataset.data_list]
+    last = max((label for label in labels if isinstance(label, int)), default=-1)
+    for where, node in walk(cfg.model, 'model'):
+        count = node.get('num_classes') if isinstance(node, dict) else None
+        if where.split('.')[-1].split('[')[0] not in _HEADS or count is None:
+            continue
+        right, what = (
+            max(count, last + 1),
+            f'is {count}, {path} has labels up to {last}',
+        )
+        if classes is not None:
+            right = len(classes)
+            what = f'is {count}, the dataset has {right} classes ({examples(classes)})'
+        if count != right:
+            remedy = f'--cfg-options {option_key(where)}.num_classes={right}'
+            yield Problem(f'{where}.num_classes', what, remedy)
+
+
+def check_frozen(cfg: Config) -> Iterator[Problem]:
+    """Check that layers which are not trained start from weights."""
+    backbone = cfg.model.get('backbone') or {}
+    started = backbone.get('init_cfg') or cfg.get('load_from')
+    frozen, kept = backbone.get('frozen_stages', -1), backbone.get('norm_eval', False)
+    ours = type_name(backbone.get('type')).startswith('GhostNet')
+    if ours and not started and (frozen > -1 or kept):
+        what = f'is random, and frozen_stages={frozen}, norm_eval={kept} keep it so'
+        remedy = '--cfg-options model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
+        yield Problem('model.backbone', what, remedy, fatal=False)
+
+
+def crop_size(cfg: Config) -> tuple[int, int] | None:
+    """Return height and width in px of a segmentor's training batches, if known."""
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    size = (preprocessor or {}).get('size')
+    return (size, size) if isinstance(size, int) else tuple(size) if size else None
+
+
+def check_dilations(cfg: Config) -> Iterator[Problem]:
+    """Check that the dilations of ASPP are smaller than the maps that it trains on.
+
+    A 3x3 convolution with a larger dilation sees zeros except for its center: those
+    weights never learn.
+    """
+    backbone, crop = cfg.model.get('backbone') or {}, crop_size(cfg)
+    ours = type_name(backbone.get('type')).startswith('GhostNet')
+    for where, head in walk(cfg.model, 'model') if ours and crop else ():
+        name = type_name(head.get('type')) if isinstance(head, dict) else ''
+        if 'ASPPHead' not in name or head.get('in_index', -1) not in (-1, 3):
+            continue
+        stride = backbone.get('output_stride', 32)
+        height, width = (math.ceil(side / stride) for side in crop)
+        dilations = fitting = tuple(head.get('dilations', (1, 6, 12, 18)))
+        while max(fitting) >= min(height, width) and max(fitting) > 1:
+            fitting = tuple(max(1, dilation // 2) for dilation in fitting)
+        largest, dead = max(dilations), max(dilations) >= max(height, width)
+        what = (
+            f'{dilations} do not fit output stride {stride}: crops of {crop[1]}x{crop[0]} '
+            f'px give maps of {width}x{height}, on which a dilation of {largest} reads '
+            + ('only zeros beside its center' if dead else 'zeros in most places')
+        )
+        remedy = f'--cfg-options {option_key(where)}.dilations="{fitting}"'
+        if fitting != dilations:
+            yield Problem(f'{where}.dilations', what, remedy.replace(', ', ','), dead)
+
+
+def check_warm_up(cfg: Config) -> Iterator[Problem]:
+    """Check that a warm-up ends: LinearLR of one step never leaves its start_factor."""
+    for i, schedule in enumerate(_listed(cfg.get('param_scheduler'))):
+        begin, end = schedule.get('begin', 0), schedule.get('end', math.inf)
+        is_epochs = schedule.get('convert_to_iter_based')
+        if (
+            type_name(schedule.get('type')) == 'LinearLR'
+            and end - begin < 2
+            and not is_epochs
+        ):
+            factor = schedule.get('start_factor', 1 / 3)
+            what = (
+                f'LinearLR of one step (end={end}) leaves lr at {factor:g} of its value'
+            )
+            remedy = f'set end={begin + 2} or more, or leave the schedule out'
+            yield Problem(f'param_scheduler[{i}]', what, remedy)
+
+
+def check_metric_names(cfg: Config) -> Iterator[Problem]:
+    """Check that what picks the best checkpoint, or stops early, is a metric's result.
+
+    CheckpointHook finds out after the first validation, EarlyStoppingHook never.
+    """
+    forms, such = [], []
+    for evaluator in _listed(cfg.get('val_evaluator')):
+        kind = type_name(evaluator.get('type'))
+        with DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope):
+            default = getattr(METRICS.get(kind), 'default_prefix', None)
+        prefix = evaluator.get('prefix') or default
+        form, example = _RESULTS.get(kind, ('.+', '...'))
+        forms.append(f'{prefix}/({form})' if prefix else form)
+        such.append(f'{prefix}/{example}' if prefix else example)
+    hooks = {
+        f'default_hooks.{key}': h for key, h in (cfg.get('default_hooks') or {}).items()
+    }
+    hooks |= {
+        f'custom_hooks[{i}]': h for i, h in enumerate(cfg.get('custom_hooks') or ())
+    }
+    keys = {'CheckpointHook': 'save_best', 'EarlyStoppingHook': 'monitor'}
+    for where, hook in hooks.items():
+        key = keys.get(type_name((hook or {}).get('type')))
+        names = hook.get(key) if key and forms else None
+        for name in [names] if isinstance(names, str) else names or ():
+            if name != 'auto' and not any(re.fullmatch(form, name) for form in forms):
+                what = f'val_evaluator has no result {name!r}'
+                yield Problem(
+                    f'{where}.{key}', what, f'it has such as {examples(such)}'
+                )
+
+
+def check_evaluators(
+    cfg: Config,
+    loader: str,
+    datasets: Sequence[tuple[str, BaseDataset]],
+    annotations: dict[str, Any],
+) -> Iterator[Problem]:
+    """Check that the metrics know the classes and images of ``val`` or ``test``."""
+    known = [d.ann_file for _, d in datasets if d.ann_file in annotations]
+    for evaluator in _listed(cfg.get(f'{loader}_evaluator')):
+        for path, dataset in datasets:
+            needs = type_name(evaluator.get('type')) == 'IoUMetric'
+            if needs and not dataset.metainfo.get('classes'):
+                what = 'names no classes, which IoUMetric needs at the first validation'
+                remedy = 'add metainfo=dict(classes=(...)), as in train_dataloader'
+                yield Problem(f'{path}.metainfo', what, remedy)
+        file, where = evaluator.get('ann_file'), f'{loader}_evaluator.ann_file'
+        if not file or '://' in file or not known:
+            continue
+        if os.path.isfile(file) and any(
+            os.path.samefile(file, other) for other in known
+        ):
+            continue
+        yield from (found := load_coco(file, where, annotations))
+        if found:
+            continue
+        ids = {image.get('id') for image in annotations[file]['images']}
+        given = [image['id'] for name in known for image in annotations[name]['images']]
+        foreign = [image_id for image_id in given if image_id not in ids]
+        what = f'{file} does not have the images {examples(foreign)} of {loader}_dataloader'
+        if foreign:
+            yield Problem(
+                where, what, f'evaluate on the file that is loaded, {known[0]}'
+            )
