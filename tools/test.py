@@ -3,10 +3,9 @@ r"""Evaluate a detector, a segmentor or a classifier.
 Examples:
     python tools/test.py configs/retinanet_ghostnetv2_coco.py \
         work_dirs/retinanet_ghostnetv2_coco/epoch_12.pth
-    python tools/test.py CONFIG CHECKPOINT --show-dir pictures  # in WORK_DIR/TIME/pictures
+    python tools/test.py CONFIG CHECKPOINT --show-dir images      # in WORK_DIR/TIME/images
     python tools/test.py CONFIG CHECKPOINT --tta
     python tools/test.py CONFIG CHECKPOINT --out predictions.pkl
-    python tools/test.py CONFIG CHECKPOINT --confusion confusion.json
     bash tools/dist_test.sh CONFIG CHECKPOINT 8                # 8 GPUs of one machine
 """
 
@@ -14,11 +13,15 @@ import argparse
 import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.confusion import add_confusion
-from mmghost.engine.launch import disconnect, load_config, prepare_test, run_test
+from mmghost.engine.launch import (
+    disconnect,
+    load_config,
+    prepare_test,
+    run_test,
+    shown_in,
+)
 from mmghost.engine.options import add_cfg_options, parse_launched
-from mmghost.engine.predict import shown_in
-from mmghost.errors import run_door
+from mmghost.errors import cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,22 +46,17 @@ def parse_args() -> argparse.Namespace:
         choices=['metrics', 'pred'],
         help='classification: what goes into --out; default: the predictions',
     )
-    parser.add_argument(
-        '--confusion',
-        metavar='FILE',
-        help='detection: count which classes are found as which, into a .json file',
-    )
     parser.add_argument('--show', action='store_true', help='show the predictions')
     parser.add_argument(
         '--show-dir',
-        help='keep pictures of the predictions; a folder below WORK_DIR/TIME for '
+        help='keep images of the predictions; a folder below WORK_DIR/TIME for '
         'detection',
     )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='how long --show waits, in s'
     )
     parser.add_argument(
-        '--interval', type=int, default=1, help='show or keep every how many pictures'
+        '--interval', type=int, default=1, help='show or keep every how many images'
     )
     parser.add_argument(
         '--tta',
@@ -96,14 +94,12 @@ def main() -> None:
         no_pin_memory=args.no_pin_memory,
         launcher=args.launcher,
     )
-    if args.confusion:
-        add_confusion(cfg, args.confusion)
     run_test(cfg, args.out, args.out_item)
     folder = shown_in(cfg, args.show_dir) if args.show_dir else None
     if folder and os.environ.get('RANK', '0') == '0':
-        print(f'The pictures are in {folder}')
+        print(f'The images are in {folder}')
     disconnect()
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)

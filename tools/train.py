@@ -14,7 +14,7 @@ import argparse
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.launch import disconnect, load_config, prepare_train, run_train
 from mmghost.engine.options import add_cfg_options, parse_launched
-from mmghost.errors import run_door
+from mmghost.errors import cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -85,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_door(main, 'interrupted; --resume goes on from the last checkpoint')
+    cli_main(main, 'interrupted; --resume goes on from the last checkpoint')

@@ -1,6 +1,5 @@
-"""How networks are trained and evaluated: the doors' logic, and parts for the runner."""
+"""One command line for the three toolboxes, and hooks that keep a training safe."""
 
-from .averaging import TimmEMA
 from .hooks import (
     ChannelsLastHook,
     ExactResumeHook,
@@ -8,23 +7,11 @@ from .hooks import (
     InterruptHook,
     PreflightHook,
 )
-from .optim_wrappers import AutoAmpOptimWrapper, MergedGroupsConstructor
-from .optimizers import RMSpropTF
-from .schedules import NoisyStepLR, NoisyStepMomentum
-from .sync_bn import CPUSyncBN, CPUSyncDataParallel
 
 __all__ = [
-    'AutoAmpOptimWrapper',
-    'CPUSyncBN',
-    'CPUSyncDataParallel',
     'ChannelsLastHook',
     'ExactResumeHook',
     'FiniteHook',
     'InterruptHook',
-    'MergedGroupsConstructor',
-    'NoisyStepLR',
-    'NoisyStepMomentum',
     'PreflightHook',
-    'RMSpropTF',
-    'TimmEMA',
 ]

@@ -1,78 +1,71 @@
-"""Checkpoints as files: are they whole, are they plain tensors, do they fit the model?"""
+"""Checkpoints: whether a file is whole, how mmengine reads it, whether it fits a model."""
 
+import atexit
 import os
 import re
+import shutil
+import tempfile
 import time
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch._weights_only_unpickler
+import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
-from mmengine.runner import Runner, load_state_dict
+from mmengine.runner import CheckpointLoader, Runner, load_state_dict
 from torch import Tensor, nn
 
-from ..errors import UserError, examples, why_no_file
-from ..weights.pickle_names import globals_in
-from ..weights.pickles import BOOKKEEPING, is_trusted, would_run
-from ..weights.reading import holds_no_code
+from ..checks.problems import near_file
+from ..errors import UserError, examples
+from ..weights.reading import read
 
-# mmengine names them so, also with a prefix of one's own (`best_coco_bbox_mAP_epoch_3`).
+# mmengine's names, also with a prefix (`best_coco_bbox_mAP_epoch_3.pth`).
 _NAME = re.compile(r'(?:.*_)?(?:epoch|iter)_(\d+)\.pth$')
+_COUNTER = 'num_batches_tracked'
 
 
 def is_whole(path: str | os.PathLike) -> bool:
-    """Tell whether a checkpoint was written to its end, by the sums in the file.
+    """Return True if a checkpoint was written to its end, by the checksums in the file.
 
-    A file in torch's format of before 2020, which has none, passes if it is not empty.
+    The format of torch before 2020 has no checksums: such a file passes if not empty.
     """
-    path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except Exception:  # zipfile has many words for damage
-        pass
+    except Exception:  # zipfile raises many kinds of errors for a damaged file
+        return _head(path) not in (b'', b'PK')
+
+
+def _head(path: str | os.PathLike) -> bytes:
     try:
-        with path.open('rb') as file:
-            head = file.read(2)
+        with open(path, 'rb') as file:
+            return file.read(2)
     except OSError:
-        return False
-    return bool(head) and head != b'PK'
+        return b''
 
 
 def last_whole(work_dir: str | os.PathLike) -> Path | None:
-    """Find the checkpoint to go on from.
+    """Return the checkpoint to resume from, or None if the folder has none.
 
-    Args:
-        work_dir: Folder of a training.
-
-    Returns:
-        The one that mmengine noted as the last; where that was cut short by a crash, the
-        last one before it that is whole; None if there is none at all.
+    It is the one that mmengine noted as the last. If a crash cut that short, it is the
+    latest one before it that is whole.
 
     Raises:
         UserError: If there are checkpoints, but none is whole.
     """
     work_dir = Path(work_dir)
-    numbered = [
-        (int(match[1]), path)
-        for path in work_dir.glob('*.pth')
-        if (match := re.match(r'(?:epoch|iter)_(\d+)\.pth$', path.name))
-    ]
-    candidates = [path for _, path in sorted(numbered, reverse=True)]
+    found = [p for p in work_dir.glob('*.pth') if re.match('(epoch|iter)_', p.name)]
+    numbers = {path: int(m[1]) for path in found if (m := _NAME.match(path.name))}
+    candidates = sorted(numbers, key=numbers.get, reverse=True)
     note = work_dir / 'last_checkpoint'
     if note.is_file():
         noted = Path(note.read_text().strip())
-        beside = work_dir / noted.name
-        if beside.is_file():  # the folder may have been moved since, or copied
-            noted = beside
-        candidates = [noted] + [path for path in candidates if path != noted]
-    broken = []
-    for path in candidates:
-        if not path.is_file():
-            continue
+        beside = work_dir / noted.name  # the folder may have been moved or copied
+        candidates.insert(0, beside if beside.is_file() else noted)
+    broken: dict[str, None] = {}
+    for path in filter(Path.is_file, candidates):
         if is_whole(path):
             if broken:
                 print_log(
@@ -82,7 +75,7 @@ def last_whole(work_dir: str | os.PathLike) -> Path | None:
                     level=30,
                 )
             return path
-        broken.append(path.name)
+        broken[path.name] = None
     if broken:
         raise UserError(
             f'no checkpoint in {work_dir} is whole ({", ".join(broken)}): remove them '
@@ -92,27 +85,23 @@ def last_whole(work_dir: str | os.PathLike) -> Path | None:
 
 
 def save_state(runner: Runner, file: str, done: int) -> None:
-    """Save a checkpoint in the midst of a training, in the first process only.
+    """Save a checkpoint between two iterations, in the first process only.
 
     Args:
         runner: The runner.
-        file: Name of the file in its work_dir.
-        done: How many iterations it holds: resuming goes on with the next.
+        file: The name in its work_dir.
+        done: Number of finished iterations; resuming starts with the next.
     """
     if is_main_process():
-        runner.save_checkpoint(
-            runner.work_dir, file, by_epoch=False, meta=dict(iter=done)
-        )
+        meta = dict(iter=done)
+        runner.save_checkpoint(runner.work_dir, file, by_epoch=False, meta=meta)
 
 
 def set_aside(work_dir: str | os.PathLike) -> Path | None:
-    """Move the checkpoints of an earlier training out of the way of a new one.
-
-    Args:
-        work_dir: Folder of the training about to begin.
+    """Move the checkpoints of an earlier training into a folder of their own.
 
     Returns:
-        Where they are now, or None if there were none.
+        The folder, or None if there were no checkpoints.
     """
     work_dir = Path(work_dir)
     earlier = [path for path in work_dir.glob('*.pth') if _NAME.match(path.name)]
@@ -126,183 +115,132 @@ def set_aside(work_dir: str | os.PathLike) -> Path | None:
     return folder
 
 
-def foreign_code(path: str | os.PathLike) -> set[str]:
-    """Name what a checkpoint would call when it is read, beside plain data.
-
-    Nothing is unpickled. A name here is not yet an attack, but reading the file runs it.
-
-    Args:
-        path: The file, in torch's present (zip) or earlier format.
-    """
-    plain = BOOKKEEPING | torch._weights_only_unpickler._get_allowed_globals().keys()
-    return set(globals_in(Path(path))) - plain
-
-
 def check_file(path: str, what: str = 'checkpoint') -> None:
-    """Check that a checkpoint can be read, before anything else takes time.
-
-    This is for a refusal in time and in plain words. What keeps a crafted file from
-    running is the reader, :func:`mmghost.weights.pickles.load_training`.
+    """Check that a checkpoint is there and whole, before anything else takes time.
 
     Args:
-        path: A file; a URL is looked at when it has been fetched.
-        what: What it is called in the message.
+        path: A file. A URL is not checked.
+        what: Its name in the message.
 
     Raises:
-        UserError: If it is missing, cut short, no checkpoint, or would run code.
+        UserError: If it is missing, a folder, or cut short.
     """
     if '://' in path:
         return
-    path = os.path.expanduser(path)  # as all do that read it
-    if not os.path.isfile(path):
-        raise UserError(f'{what} {path}: {why_no_file(path)}')
-    if holds_no_code(Path(path)):
-        return  # MindSpore's or safetensors, which mmghost reads for mmengine
-    if not is_whole(path):
-        other = last_whole_beside(path)
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise UserError(f'{what} {path}: is a folder; name a file in it')
+    if not file.is_file():
+        hint = near_file(str(file))
+        raise UserError(f'{what} {path}: there is no such file{hint}')
+    if not is_whole(file):
         raise UserError(
-            f'{what} {path} was cut short or is damaged ({os.path.getsize(path)} bytes)'
-            + (f'; {other} is whole' if other else '')
+            f'{what} {path}: was cut short or is damaged ({file.stat().st_size} bytes)'
         )
-    try:
-        code = foreign_code(path)
-    except (ValueError, IndexError, KeyError, UnicodeDecodeError, EOFError) as error:
-        raise UserError(
-            f'{what} {path} is not a checkpoint of torch: {error}'
-        ) from None
-    if code and not is_trusted():
-        raise UserError(would_run(f'{what} {path}', sorted(code)))
 
 
-def last_whole_beside(path: str) -> str | None:
-    """The last whole checkpoint in the folder of another, if there is one."""
-    try:
-        found = last_whole(Path(path).parent)
-    except UserError:
-        return None
-    return str(found) if found else None
+def is_torch_file(source: str) -> bool:
+    """Return True if mmengine can read a checkpoint: a file of torch, or most URLs."""
+    if '://' in source:
+        return not source.endswith(('.ckpt', '.safetensors'))
+    return _head(Path(source).expanduser())[:1] in (b'P', b'\x80')  # zip, pickle
 
 
-@dataclass
-class Fit:
-    """How a state dict and a model compare.
+def read_checkpoint(source: str) -> dict[str, Any]:
+    """Read a checkpoint of mmengine, timm, the release, MindSpore or safetensors.
+
+    Returns:
+        The content of the file, with the weights under ``'state_dict'`` or as they are.
+
+    Raises:
+        UserError: If it is missing, cut short, or no weight file.
+    """
+    check_file(source)
+    if is_torch_file(source):
+        return CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    return dict(state_dict=dict(read(source).state))
+
+
+def for_mmengine(source: str, content: dict[str, Any]) -> str:
+    """Return a path that mmengine can read: ``source``, or a temporary copy.
 
     Args:
-        total: Tensors of the model.
-        missing: Names that only the model has.
-        unexpected: Names that only the file has.
-        mismatched: Names in both, with the shape in the file and in the model.
+        source: A path or URL.
+        content: What :func:`read_checkpoint` returned for it.
     """
-
-    total: int
-    missing: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    mismatched: dict[str, tuple[tuple, tuple]] = field(default_factory=dict)
-
-    @property
-    def loaded(self) -> int:
-        """Number of the model's tensors that the file has in the right shape."""
-        return self.total - len(self.missing) - len(self.mismatched)
-
-    def __bool__(self) -> bool:
-        """Whether file and model have the same tensors."""
-        return not (self.missing or self.unexpected or self.mismatched)
-
-    def __str__(self) -> str:
-        """What differs, with examples."""
-        parts = [f'{self.loaded} of {self.total} tensors fit']
-        if self.mismatched:
-            name, (theirs, ours) = next(iter(self.mismatched.items()))
-            parts.append(
-                f'{len(self.mismatched)} have another shape ({name} is {theirs} in the '
-                f'file, {ours} in the model)'
-            )
-        if self.missing:
-            parts.append(f'the file lacks {examples(self.missing)}')
-        if self.unexpected:
-            parts.append(f'the model has no {examples(self.unexpected)}')
-        return '; '.join(parts)
+    if is_torch_file(source):
+        return source
+    folder = tempfile.mkdtemp(prefix='mmghost-')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = os.path.join(folder, f'{os.path.basename(source)}.pth')
+    torch.save(content, path)
+    return path
 
 
-def state_dict_of(checkpoint: Mapping) -> dict[str, Tensor]:
-    """The weights in what a checkpoint file holds, without DDP's ``module.``."""
-    state = checkpoint.get('state_dict', checkpoint)
+def is_deployed(content: Mapping[str, Any]) -> bool:
+    """Return True if a checkpoint holds a GhostNet in its deployed form."""
+    return any(n.endswith('backbone.conv_stem.bias') for n in state_dict_of(content))
+
+
+def state_dict_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights in a checkpoint, without the ``module.`` of DDP."""
+    state = content.get('state_dict', content)
     return {re.sub(r'^module\.', '', name): value for name, value in state.items()}
 
 
-def compare(model: nn.Module, state: Mapping[str, Tensor]) -> Fit:
-    """Compare a state dict with a model.
-
-    Toolboxes rename the weights of their older versions while they load them, and only a
-    load tells: where names differ but no shape does, the model has the weights afterwards.
-
-    Args:
-        model: The model, not wrapped.
-        state: The state dict, see :func:`state_dict_of`.
-
-    Returns:
-        The differences; none if there are some that the model's own classes know how to
-        mend.
-    """
-    ours = {
-        name: value
-        for name, value in model.state_dict().items()
-        if not name.endswith('num_batches_tracked')
-    }
-    theirs = {
-        name: value
-        for name, value in state.items()
-        if isinstance(value, Tensor) and not name.endswith('num_batches_tracked')
-    }
-    fit = Fit(
-        total=len(ours),
-        missing=[name for name in ours if name not in theirs],
-        unexpected=[name for name in theirs if name not in ours],
-        mismatched={
-            name: (tuple(theirs[name].shape), tuple(value.shape))
-            for name, value in ours.items()
-            if name in theirs and theirs[name].shape != value.shape
-        },
-    )
-    if fit or fit.mismatched:
-        return fit
-    try:
-        load_state_dict(model, dict(state), strict=True)
-    except RuntimeError:
-        return fit
-    return Fit(total=len(ours))
-
-
 def check_fit(
-    model: nn.Module, checkpoint: Mapping, name: str, strict: bool = True
+    model: nn.Module, content: Mapping[str, Any], name: str, strict: bool = True
 ) -> None:
-    """Check that a checkpoint belongs to a model; mmengine itself only warns.
+    """Load a checkpoint into a model and check that it belongs there.
 
-    The model is to load it next: it may have the form and the weights of it afterwards.
+    mmengine itself only warns. Toolboxes rename weights of their older versions while
+    loading, so loading is the only way to know.
 
     Args:
         model: The model, not wrapped.
-        checkpoint: What the file holds.
-        name: The file's name, for the message.
-        strict: Whether every tensor must be there. If not, as for fine-tuning from
-            another task's checkpoint, the backbone's must, and the rest is reported.
+        content: The checkpoint.
+        name: The name of the file, for the message.
+        strict: Whether every tensor must be there. If not, as for fine-tuning from the
+            checkpoint of another task, those of the backbone must, and the rest is
+            reported.
 
     Raises:
         UserError: If it does not fit.
     """
-    from ..weights.adapting import adopt_form  # which imports this package
-
-    adopt_form(model, state_dict_of(checkpoint), name, trains=not strict)
-    fit = compare(model, state_dict_of(checkpoint))
-    if fit:
+    state = state_dict_of(content)
+    ours = model.state_dict()
+    counters = {n: value for n, value in ours.items() if n.endswith(_COUNTER)}
+    try:
+        load_state_dict(model, counters | state, strict=True)
         return
-    backbone = [n for n in (*fit.mismatched, *fit.missing) if n.startswith('backbone.')]
-    if strict or backbone or not fit.loaded:
+    except RuntimeError:
+        pass  # the message names every tensor
+    wanted = ours.keys() - counters
+    missing = sorted(wanted - state.keys())
+    unknown = sorted(n for n in state.keys() - ours.keys() if not n.endswith(_COUNTER))
+    misshapen = sorted(
+        n for n in wanted & state.keys() if ours[n].shape != state[n].shape
+    )
+    loaded = len(wanted) - len(missing) - len(misshapen)
+    parts = [f'{loaded} of {len(wanted)} tensors fit']
+    if misshapen:
+        n = misshapen[0]
+        parts.append(
+            f'{len(misshapen)} have another shape ({n} is {tuple(state[n].shape)} in the '
+            f'file, {tuple(ours[n].shape)} in the model)'
+        )
+    if missing:
+        parts.append(f'missing in the file: {examples(missing)}')
+    if unknown:
+        parts.append(f'unknown to the model: {examples(unknown)}')
+    words = '; '.join(parts)
+    backbone = [n for n in misshapen + missing if n.startswith('backbone.')]
+    if strict or backbone or not loaded:
         advice = ''
-        if any(n.startswith('backbone.') for n in fit.mismatched):
+        if any(n.startswith('backbone.') for n in misshapen):
             advice = (
                 ' The backbone in the file is of another width or kind than '
                 'model.backbone of the config.'
             )
-        raise UserError(f'checkpoint {name} is not one of this model: {fit}.{advice}')
-    print_log(f'checkpoint {name}: {fit}; what it lacks starts from random', 'current')
+        raise UserError(f'checkpoint {name} does not fit this model: {words}.{advice}')
+    print_log(f'checkpoint {name}: {words}; the rest starts from random', 'current')

@@ -5,10 +5,14 @@ needs, and mmengine's runner does the rest. The flags mean what they mean in the
 toolboxes' own tools.
 """
 
-import importlib.util
+import difflib
+import errno
+import glob
+import inspect
 import os
 import os.path as osp
 import sys
+import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -26,14 +30,30 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..errors import UserError
-from ..ops.extension import launched_rank
-from .checkpoints import check_file, last_whole
-from ..checks.preflight import preflight, raise_if_fatal
-from .explaining import explain, explain_fault, near_config, walk
+from ..checks import preflight, raise_if_fatal
+from ..checks.toolbox import option_key, toolbox_of, type_name, walk
+from ..errors import UserError, did_you_mean
+from .checkpoints import (
+    check_file,
+    for_mmengine,
+    is_deployed,
+    is_torch_file,
+    last_whole,
+    read_checkpoint,
+)
 from .hooks import InterruptHook, PreflightHook
-from .options import check_kinds, merge
-from ..checks.toolbox import toolbox_of, type_name
+
+# Keys that mmengine reads besides the arguments of its runner.
+_MORE_KEYS = (
+    'activation_checkpointing', 'compile', 'efficient_conv_bn_eval',
+    'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'strategy', 'sync_bn',
+)  # fmt: skip
+_RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# mmengine itself leaves these out where a config says None, and fails for any other.
+_OWN_HOOKS = (
+    'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'
+)  # fmt: skip
 
 
 def load_config(
@@ -43,64 +63,66 @@ def load_config(
 
     Args:
         path: The config file.
-        cfg_options: What to override in it, by dotted keys.
-        work_dir: Where logs and checkpoints go. Without it what the config says, or
+        cfg_options: Settings to override, by dotted keys.
+        work_dir: Folder for logs and checkpoints. Default: that of the config, or
             ``work_dirs/NAME_OF_THE_CONFIG``.
 
     Returns:
         The config, of one of the three toolboxes.
 
     Raises:
-        UserError: If it cannot be read, or is of none of the toolboxes.
+        UserError: If there is no such file, it is of none of the toolboxes, or a setting
+            does not fit.
     """
     if not osp.isfile(path):
-        raise UserError(f'config {path}: there is no such file{near_config(path)}')
-    try:
-        cfg = Config.fromfile(path)
-    except SyntaxError as error:
-        raise UserError(
-            f'config {error.filename or path}, line {error.lineno}: {error.msg}: '
-            f'{(error.text or "").strip()}'
-        ) from None
-    except Exception as error:
-        raise UserError(
-            f'config {path} cannot be read: {error}{_other_family(error, path)}'
-        ) from error
+        raise UserError(f'config {path}: there is no such file{_similar(path)}')
+    cfg = Config.fromfile(path)
     toolbox_of(cfg)
     if 'model' not in cfg:
         raise UserError(f'config {path} has no model: is it one of the _base_ files?')
-    if cfg_options:
-        merge(cfg, cfg_options)
-    check_kinds(cfg)
+    merge(cfg, cfg_options or {})
+    for key in LOADERS:
+        loader = cfg.get(key)
+        if loader and not loader.get('num_workers'):
+            loader.persistent_workers = False  # torch refuses these without workers
+            loader.pop('prefetch_factor', None)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+        cfg.work_dir = osp.join('work_dirs', Path(path).stem)
     return cfg
 
 
-def _other_family(error: BaseException, path: str) -> str:
-    """Say where a base such as ``mmseg::`` lies that mmengine does not find by its name.
+def _similar(path: str) -> str:
+    """Return a hint with configs of a similar name, in the same folder or in configs/."""
+    folder = Path(path).parent if Path(path).parent.is_dir() else Path('configs')
+    pattern = '**/*.py' if 'configs' in folder.parts else '*.py'
+    files = {p.stem: str(p) for p in folder.glob(pattern) if '_base_' not in p.parts}
+    close = difflib.get_close_matches(Path(path).stem, files, cutoff=0.7)
+    return f'; did you mean {" or ".join(files[c] for c in close)}?' if close else ''
 
-    mmengine looks for the packages of the official releases; to install one beside its
-    fork, as it asks for, would spoil both. ``mmghost::`` it does not know.
+
+def merge(cfg: Config, options: dict[str, Any]) -> None:
+    """Merge settings into a config, in place.
+
+    Args:
+        cfg: The config.
+        options: Values by dotted keys; numbers among these are places in lists.
+
+    Raises:
+        UserError: If a key leads nowhere, or is a misspelled one of the runner, which
+            mmengine would ignore.
     """
-    if 'mmghost::' in Path(path).read_text(encoding='utf-8', errors='replace'):
-        from ..datasets.own.writing import configs_folder
-
-        return (
-            '\nmmengine does not know mmghost by name: in place of mmghost::NAME.py '
-            f'write {configs_folder()}/NAME.py'
-        )
-    for package, official in (('mmseg', 'mmsegmentation'), ('mmdet', 'mmdet')):
-        spec = importlib.util.find_spec(package)
-        if f'{official} is not installed' in str(error) and spec is not None:
-            configs = osp.join(osp.dirname(spec.origin), '.mim', 'configs')
-            return (
-                f'\n{package} is here under another name: do not install {official} '
-                f'beside it. In place of {package}::NAME.py write {configs}/NAME.py'
-            )
-    return ''
+    known = {*cfg, *inspect.signature(Runner).parameters, *_MORE_KEYS}
+    for key in options:
+        top = key.split('.')[0]
+        if top not in known and (hint := did_you_mean(top, known)):
+            raise UserError(f'--cfg-options {key}: there is no {top}{hint}')
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AssertionError, AttributeError) as error:
+        words = f'--cfg-options do not fit {cfg.filename}: {error}'
+        raise UserError(words) from error
 
 
 def prepare_train(
@@ -121,15 +143,15 @@ def prepare_train(
         amp: Train in mixed precision.
         auto_scale_lr: Scale lr by the batch size over the config's base batch size.
         no_validate: Do not evaluate during training.
-        no_pin_memory: For mmpretrain: do not page-lock the loaders' memory.
-        no_persistent_workers: For mmpretrain: stop the loaders' workers every epoch.
+        no_pin_memory: For mmpretrain: do not page-lock the memory of the loaders.
+        no_persistent_workers: For mmpretrain: stop the workers after every epoch.
         launcher: How the processes were started: none, pytorch, slurm or mpi.
 
     Returns:
         The same config.
 
     Raises:
-        UserError: If a flag cannot be honoured.
+        UserError: If the config cannot train, or not as the flags say.
     """
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper'):
         if cfg.get(key) is None:
@@ -139,33 +161,22 @@ def prepare_train(
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     set_precision(cfg, amp)
     if auto_scale_lr:
-        base = cfg.get('auto_scale_lr') or {}
-        if 'base_batch_size' not in base:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UserError(
                 f'--auto-scale-lr: {cfg.filename} does not say which batch size its lr '
                 'is for; add auto_scale_lr = dict(base_batch_size=N)'
             )
         cfg.auto_scale_lr.enable = True
     set_resume(cfg, resume)
-    if toolbox_of(cfg).scope == 'mmpretrain':
-        set_loader_defaults(cfg, not no_pin_memory, not no_persistent_workers)
+    set_loader_defaults(cfg, no_pin_memory, no_persistent_workers)
     return cfg
 
 
 def set_distributed(cfg: Config, launcher: str) -> None:
-    """Set the launcher; on machines without a GPU, talk by gloo and wrap for the CPU.
-
-    Raises:
-        UserError: If the launcher starts no processes on the CPU.
-    """
+    """Set the launcher; without a GPU, use gloo and a wrapper that needs none."""
     cfg.launcher = launcher
     if launcher == 'none' or get_device() != 'cpu':
         return
-    if launcher != 'pytorch':
-        raise UserError(
-            f'--launcher {launcher} needs GPUs, and torch sees none; processes on the '
-            'CPU are started by tools/dist_train.sh and tools/dist_test.sh'
-        )
     cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {}).update(backend='gloo')
     if cfg.get('model_wrapper_cfg') is None:
         cfg.model_wrapper_cfg = dict(
@@ -174,90 +185,65 @@ def set_distributed(cfg: Config, launcher: str) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
     cfg.model_wrapper_cfg.setdefault('device_ids', None)  # mmengine would name a GPU
-    set_sync_bn(cfg)
-
-
-def set_sync_bn(cfg: Config) -> None:
-    """Have SyncBN without GPUs where a config asks for it, layer by layer or for all.
-
-    A single process needs none: mmengine itself puts BN there.
-    """
-    layers = [
-        node
-        for _, node in walk(cfg.model, 'model')
-        if isinstance(node, dict) and type_name(node.get('type')) == 'SyncBN'
-    ]
-    for layer in layers:
-        layer['type'] = 'CPUSyncBN'
     if cfg.get('sync_bn'):
         cfg.sync_bn = None
-        cfg.model_wrapper_cfg.type = 'CPUSyncDataParallel'
-    elif not layers:
-        return
-    print_log("no GPU: mmghost's SyncBN instead of torch's, which needs one", 'current')
+        print_log(
+            'no GPU: SyncBN needs one; each process has its own batch statistics',
+            'current',
+            level=30,
+        )
 
 
 def connect(cfg: Config) -> None:
-    """Connect the processes where mmengine, which takes a GPU for granted, cannot."""
-    backend = (cfg.get('env_cfg') or {}).get('dist_cfg', {}).get('backend')
+    """Connect the processes on a machine without a GPU, which mmengine cannot."""
     if cfg.launcher == 'none' or get_device() != 'cpu' or dist.is_initialized():
         return
-    dist.init_process_group(backend)
-    print_log('no GPU: the processes talk by gloo instead of nccl', 'current')
+    dist.init_process_group('gloo')
+    print_log('no GPU: the processes use gloo instead of nccl', 'current')
 
 
 def disconnect() -> None:
-    """Take leave of the other processes, at the end of work that went well.
+    """Leave the other processes, at the end of work that went well.
 
-    Without it Python ends while a thread of gloo may still hold a tensor: it then asks
-    for an interpreter that is gone, and the process aborts after all is done
-    (pytorch/pytorch#179291). After a failure it is not to be called: it waits for
-    processes that may never come.
+    Otherwise Python may exit while a thread of gloo still holds a tensor, and abort
+    (pytorch/pytorch#179291). Not for use after a failure: it waits for the others.
     """
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
 
 def set_precision(cfg: Config, amp: bool) -> None:
-    """Switch mixed precision on where it is asked for, off where it cannot be had."""
+    """Switch mixed precision on where asked for, and off where there is no GPU."""
     wrapper = type_name(cfg.optim_wrapper.get('type', 'OptimWrapper'))
     if get_device() == 'cpu':
         if amp:
-            raise UserError(
-                '--amp needs a GPU, and torch sees none: leave it out to train in '
-                '32 bit, or see why torch.cuda.is_available() is False'
-            )
+            raise UserError('--amp needs a GPU, and torch finds none: leave it out')
         if wrapper == 'AmpOptimWrapper':
             print_log(
-                'no GPU: the config asks for mixed precision, training in 32 bit '
-                'instead',
+                'no GPU: training in 32 bit instead of mixed precision',
                 'current',
                 level=30,
             )
             cfg.optim_wrapper.type = 'OptimWrapper'
             for key in ('loss_scale', 'dtype', 'use_fsdp'):
                 cfg.optim_wrapper.pop(key, None)
-        return
-    if not amp:
-        return
-    if wrapper in ('AmpOptimWrapper', 'AutoAmpOptimWrapper'):
-        print_log('--amp: the config trains in mixed precision anyway', 'current')
-        return
-    if wrapper != 'OptimWrapper':
-        raise UserError(
-            f'--amp takes the place of OptimWrapper; the config has {wrapper}'
-        )
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    elif amp and wrapper == 'OptimWrapper':
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    elif amp and wrapper not in ('AmpOptimWrapper', 'AutoAmpOptimWrapper'):
+        raise UserError(f'--amp replaces OptimWrapper; the config has {wrapper}')
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Find the checkpoint to resume from, and check that it can be read."""
+    """Find the checkpoint to resume or to start from, and check that it is whole."""
     if resume is None and cfg.get('resume') and not cfg.get('load_from'):
         resume = 'auto'  # the config itself says so
     if resume is None:
         if cfg.get('load_from'):
             check_file(cfg.load_from, 'load_from')
+            if not is_torch_file(cfg.load_from):
+                content = read_checkpoint(cfg.load_from)
+                cfg.load_from = for_mmengine(cfg.load_from, content)
         return
     if resume == 'auto':
         found = last_whole(cfg.work_dir)
@@ -275,27 +261,21 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 
 
 def set_loader_defaults(
-    cfg: Config, pin_memory: bool, persistent_workers: bool | None
+    cfg: Config, no_pin_memory: bool = False, no_persistent_workers: bool = False
 ) -> None:
-    """Give mmpretrain's loaders the defaults that its own tools give them.
-
-    Args:
-        cfg: The config.
-        pin_memory: False switches page-locked memory off.
-        persistent_workers: False keeps no workers; None leaves that to the config.
-    """
-    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        loader = cfg.get(key)
-        if loader is None:
+    """Give mmpretrain's loaders the defaults of its own tools."""
+    if toolbox_of(cfg).scope != 'mmpretrain':
+        return
+    for key in LOADERS:
+        if cfg.get(key) is None:
             continue
+        loader = cfg[key]
         loader.setdefault('pin_memory', get_device() != 'cpu')
         loader.setdefault('collate_fn', dict(type='default_collate'))
-        if not pin_memory:
-            loader.pin_memory = False
-        if persistent_workers is None:
-            continue
         loader.setdefault('persistent_workers', True)
-        if not persistent_workers or not loader.get('num_workers'):
+        if no_pin_memory:
+            loader.pin_memory = False
+        if no_persistent_workers:
             loader.persistent_workers = False
 
 
@@ -309,23 +289,24 @@ def run_train(cfg: Config) -> torch.nn.Module:
         The trained model.
 
     Raises:
-        UserError: If the config, the data or a checkpoint must be mended first.
+        UserError: If the config, the data or a checkpoint must be fixed first.
     """
-    loaders = ['train'] + (['val'] if cfg.get('val_dataloader') is not None else [])
-    hook = None
-    with in_plain_words(cfg, lambda: hook is not None and hook.started):
-        connect(cfg)
-        notes = check_data(cfg, loaders)
-        runner = build_runner(cfg)
-        hook = guard(runner, notes, keep_earlier=True)
+    loaders = ['train'] + ['val'] * (cfg.get('val_dataloader') is not None)
+    with explained(cfg):
+        runner = checked_runner(cfg, loaders)
+        hooks = [hook for hook in runner.hooks if isinstance(hook, InterruptHook)]
+        for hook in hooks:
+            hook.listen()  # before mmengine forks the workers, which inherit it
         try:
             return runner.train()
         except Exception as error:
-            # Told to end: what failed is the talk with a process that has left.
-            for listening in runner.hooks:
-                if isinstance(listening, InterruptHook):
-                    listening.leave_after(error, runner)
+            if any(hook.received is not None for hook in hooks):
+                # The error comes from another process that was told to end, too.
+                raise KeyboardInterrupt from error
             raise
+        finally:
+            for hook in hooks:
+                hook.release()
 
 
 def prepare_test(
@@ -346,24 +327,24 @@ def prepare_test(
 
     Args:
         cfg: The config, see :func:`load_config`.
-        checkpoint: The weights.
+        checkpoint: The weights: a file or a URL of any origin that mmghost reads.
         out: Where predictions go: a pickle file (detection, classification) or a folder
             of label maps in the form of the benchmark's server (segmentation).
         out_item: For classification: ``'pred'`` or ``'metrics'``.
-        show: Show each picture in a window.
-        show_dir: Where pictures of the predictions go.
-        wait_time: For how long a window stays, in s.
-        interval: Every how many pictures one is shown or kept.
+        show: Show each image in a window.
+        show_dir: Folder for images of the predictions.
+        wait_time: How long a window stays, in s.
+        interval: Show or keep every n-th image.
         tta: Test with augmentation.
         amp: Evaluate in mixed precision.
-        no_pin_memory: For mmpretrain: do not page-lock the loader's memory.
+        no_pin_memory: For mmpretrain: do not page-lock the memory of the loader.
         launcher: How the processes were started: none, pytorch, slurm or mpi.
 
     Returns:
         The same config.
 
     Raises:
-        UserError: If a flag cannot be honoured.
+        UserError: If the config cannot be evaluated, or not as the flags say.
     """
     for key in ('test_dataloader', 'test_cfg', 'test_evaluator'):
         if cfg.get(key) is None:
@@ -371,23 +352,29 @@ def prepare_test(
     scope = toolbox_of(cfg).scope
     check_out(scope, out, out_item)
     set_distributed(cfg, launcher)
-    check_file(checkpoint)
-    cfg.load_from, cfg.resume = checkpoint, False
+    content = read_checkpoint(checkpoint)
+    cfg.load_from, cfg.resume = for_mmengine(checkpoint, content), False
+    set_form(cfg, content)
     if amp:
         if get_device() == 'cpu':
-            raise UserError('--amp needs a GPU, and torch sees none: leave it out')
+            raise UserError('--amp needs a GPU, and torch finds none: leave it out')
         cfg.test_cfg.fp16 = True
     if show or show_dir:
         set_visualization(cfg, scope, show, show_dir, wait_time, interval)
     if tta:
         set_tta(cfg, scope)
-    if scope == 'mmpretrain':
-        set_loader_defaults(cfg, not no_pin_memory, None)
+    set_loader_defaults(cfg, no_pin_memory)
     if out and scope == 'mmseg':
         evaluators = cfg.test_evaluator
         for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
             evaluator['output_dir'] = out
     return cfg
+
+
+def set_form(cfg: Config, content: dict[str, Any]) -> None:
+    """Have the backbone built in its deployed form for a deployed checkpoint."""
+    if is_deployed(content):
+        cfg.model.backbone.deploy = True
 
 
 def check_out(scope: str, out: str | None, out_item: str | None) -> None:
@@ -396,15 +383,14 @@ def check_out(scope: str, out: str | None, out_item: str | None) -> None:
         raise UserError('--out-item goes with --out FILE, for classification')
     if out is None:
         return
-    suffix = Path(out).suffix
     if scope == 'mmseg':
         if Path(out).is_file():
-            raise UserError(f'--out {out}: label maps go into a folder; that is a file')
+            raise UserError(f'--out {out}: is a file; label maps go into a folder')
         return
     allowed = ['.pkl', '.pickle']
     if out_item == 'metrics':
         allowed += ['.json', '.yaml', '.yml']
-    if suffix not in allowed:
+    if Path(out).suffix not in allowed:
         raise UserError(f'--out {out}: the file must end in {" or ".join(allowed)}')
 
 
@@ -417,13 +403,14 @@ def set_visualization(
     interval: int,
 ) -> None:
     """Switch on the toolbox's hook that draws predictions."""
-    hook = cfg.get('default_hooks', {}).get('visualization')
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise UserError(
             '--show and --show-dir need the hook default_hooks.visualization, which '
             f'{cfg.filename} does not have'
         )
-    if show and not has_display():
+    displays = ('DISPLAY', 'WAYLAND_DISPLAY')
+    if show and sys.platform == 'linux' and not any(map(os.environ.get, displays)):
         raise UserError('--show needs a display; use --show-dir FOLDER')
     hook.update(show=show, wait_time=wait_time, interval=interval)
     if scope == 'mmpretrain':
@@ -436,70 +423,59 @@ def set_visualization(
         cfg.visualizer.save_dir = show_dir
 
 
-def has_display() -> bool:
-    """Whether a window can be opened; only Linux's servers are known to have none."""
-    displays = ('DISPLAY', 'WAYLAND_DISPLAY')
-    return sys.platform != 'linux' or any(os.environ.get(name) for name in displays)
+def shown_in(cfg: Config, show_dir: str) -> str | None:
+    """Return the folder into which ``--show-dir`` has just drawn, or None."""
+    # mmpretrain takes it as it is, mmdet puts it below WORK_DIR/TIME, and mmseg puts
+    # the folder of its visualizer into it.
+    pattern = {
+        'mmpretrain': glob.escape(show_dir),
+        'mmdet': osp.join(glob.escape(cfg.work_dir), '*', glob.escape(show_dir)),
+        'mmseg': osp.join(glob.escape(show_dir), 'vis_data', 'vis_image'),
+    }[toolbox_of(cfg).scope]
+    return max(glob.glob(pattern), key=osp.getmtime, default=None)
 
 
-def innermost(dataset: ConfigDict) -> ConfigDict:
-    """The data set inside wrappers such as RepeatDataset."""
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
-
-
-def prepares_tests(cfg: Config) -> ConfigDict:
-    """The test data set, whose pipeline says how a picture is prepared.
+def get_test_dataset(cfg: Config) -> ConfigDict:
+    """Return the test dataset, whose pipeline says how an image is prepared.
 
     Raises:
-        UserError: If it has none, or holds several data sets, as ConcatDataset does.
+        UserError: If there is none, or several of them as in ConcatDataset.
     """
     if cfg.get('test_dataloader') is None:
         raise UserError(
-            f'{cfg.filename} has no test_dataloader: its pipeline says how a picture is '
+            f'{cfg.filename} has no test_dataloader: its pipeline says how an image is '
             'prepared'
         )
-    dataset = innermost(cfg.test_dataloader.dataset)
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:  # wrappers such as RepeatDataset
+        dataset = dataset.dataset
     if 'pipeline' not in dataset:
-        parts = dataset.get('datasets') or []
-        held = f' of {len(parts)} data sets, each with a pipeline of its own' * bool(
-            parts
-        )
         raise UserError(
-            f'test_dataloader.dataset is a {type_name(dataset.get("type"))}{held}: put '
-            'one data set with a pipeline there, which says how a picture is prepared'
+            f'test_dataloader.dataset is a {type_name(dataset.get("type"))}: put one '
+            'dataset with a pipeline there, which says how an image is prepared'
         )
     return dataset
 
 
 def set_tta(cfg: Config, scope: str) -> None:
     """Wrap the model for test-time augmentation, by flips where the config has none."""
-    dataset = prepares_tests(cfg)
+    dataset = get_test_dataset(cfg)
     if 'tta_pipeline' not in cfg:
         if scope == 'mmseg':
             raise UserError(f'--tta: {cfg.filename} has no tta_pipeline')
-        last = deepcopy(dataset.pipeline[-1])
+        *steps, last = deepcopy(dataset.pipeline)
         if scope == 'mmdet':
-            keys = last.get(
-                'meta_keys',
-                ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-            )
+            keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+            keys = last.get('meta_keys', keys)
             last.meta_keys = (*keys, 'flip', 'flip_direction')
         flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
-        cfg.tta_pipeline = [
-            *deepcopy(dataset.pipeline[:-1]),
-            dict(type='TestTimeAug', transforms=[flips, [last]]),
-        ]
-        print_log(
-            '--tta: the config has no tta_pipeline; testing with flips', 'current'
-        )
+        views = dict(type='TestTimeAug', transforms=[flips, [last]])
+        cfg.tta_pipeline = [*steps, views]
+        print_log('--tta: no tta_pipeline in the config; testing with flips', 'current')
     if 'tta_model' not in cfg:
+        nms = dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
         cfg.tta_model = {
-            'mmdet': dict(
-                type='DetTTAModel',
-                tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
-            ),
+            'mmdet': dict(type='DetTTAModel', tta_cfg=nms),
             'mmseg': dict(type='SegTTAModel'),
             'mmpretrain': dict(type='AverageClsScoreTTA'),
         }[scope]
@@ -521,14 +497,11 @@ def run_test(
         The metrics.
 
     Raises:
-        UserError: If the config, the data or the checkpoint must be mended first.
+        UserError: If the config, the data or the checkpoint must be fixed first.
     """
     scope = toolbox_of(cfg).scope
-    with in_plain_words(cfg):
-        connect(cfg)
-        notes = check_data(cfg, ['test'])
-        runner = build_runner(cfg)
-        guard(runner, notes)
+    with explained(cfg):
+        runner = checked_runner(cfg, ['test'])
         if out and scope != 'mmseg' and out_item != 'metrics':
             if scope == 'mmdet':
                 from mmdet.evaluation import DumpDetResults as Dump
@@ -541,80 +514,77 @@ def run_test(
     return metrics
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the runner that a config asks for."""
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+def checked_runner(cfg: Config, loaders: list[str]) -> Runner:
+    """Run the preflight check in the first process, then build the runner.
 
-
-def check_data(cfg: Config, loaders: list[str]) -> list[str]:
-    """Run the preflight check in the first process.
+    The check comes first because building takes time, and fails at missing files in
+    other words. ``default_hooks.preflight=None`` switches it off.
 
     Args:
-        cfg: The config.
-        loaders: Which data are needed.
-
-    Returns:
-        Lines for the log, which the runner is yet to open.
+        cfg: The config, with all flags in it.
+        loaders: Which data are needed: ``'train'``, ``'val'``, ``'test'``.
 
     Raises:
-        UserError: If something must be mended first.
+        UserError: If something must be fixed first.
     """
-    if cfg.launcher != 'none' and launched_rank() != 0:
-        return []
-    hook = (cfg.get('default_hooks') or {}).get('preflight') or {}
-    seconds, data = hook.get('picture_seconds', 30.0), hook.get('data', True)
+    connect(cfg)
+    hooks = cfg.get('default_hooks') or {}
+    wanted = hooks.get('preflight', dict(type='mmghost.PreflightHook'))
     notes: list[str] = []
-    problems = preflight(cfg, loaders, seconds, notes.append, data=data)
-    raise_if_fatal(problems, notes.append)
-    return notes
-
-
-def guard(
-    runner: Runner, notes: list[str], keep_earlier: bool = False
-) -> PreflightHook:
-    """Have a runner's checkpoints checked, also where its config has no such hook.
-
-    Args:
-        runner: The runner.
-        notes: What :func:`check_data` returned, for the log.
-        keep_earlier: See :class:`PreflightHook`.
-
-    Returns:
-        The hook.
-    """
+    ranks = [os.environ.get(name) for name in _RANKS]
+    first = cfg.launcher == 'none' or all(rank in (None, '0') for rank in ranks)
+    if wanted is not None and first:
+        seconds, data = wanted.get('picture_seconds', 30.0), wanted.get('data', True)
+        problems = preflight(cfg, loaders, seconds, notes.append, data=data)
+        raise_if_fatal(problems, notes.append)
+    for name in [n for n in hooks if hooks[n] is None and n not in _OWN_HOOKS]:
+        del hooks[name]  # mmengine has an assertion here
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for line in notes:
         runner.logger.info(line)
-    hooks = [hook for hook in runner.hooks if isinstance(hook, PreflightHook)]
-    if not hooks:
-        hooks = [PreflightHook()]
-        runner.register_hook(hooks[0])
-    hooks[0].checked = True
-    hooks[0].keep_earlier = keep_earlier
-    return hooks[0]
+    if wanted is not None and 'preflight' not in hooks:
+        runner.register_hook(PreflightHook())  # a config without mmghost's runtime
+    for hook in runner.hooks:
+        if isinstance(hook, PreflightHook):
+            hook.checked = hook.keep_earlier = True
+    return runner
 
 
 @contextmanager
-def in_plain_words(cfg: Config, started=lambda: False) -> Iterator[None]:
-    """Turn errors of building into :class:`UserError`.
+def explained(cfg: Config) -> Iterator[None]:
+    """Reword three errors whose own words do not say what to do.
 
-    Args:
-        cfg: The config that is built from.
-        started: Whether the work itself has begun: from then on errors pass as they are,
-            but for what the machine did.
+    Raises:
+        UserError: For a full disk, a killed worker or a missing network; any other error
+            passes as it is.
     """
+    resume = '--resume goes on from the last whole checkpoint'
     try:
         yield
-    except UserError:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = error.filename or cfg.work_dir
+            raise UserError(
+                f'{place}: {os.strerror(error.errno)}. The file being written is cut '
+                f'short, the earlier ones are whole: make room, then {resume}. '
+                'default_hooks.checkpoint.max_keep_ckpts=N keeps fewer'
+            ) from error
+        if isinstance(error, urllib.error.URLError):
+            lines = [f'the network cannot be reached, or refuses: {error.reason}']
+            for path, node in walk(cfg.model, 'model'):
+                source = node.get('checkpoint') if isinstance(node, dict) else None
+                if isinstance(source, str) and '://' in source:
+                    lines.append(
+                        f'{path} asks for {source}: download it on another machine and '
+                        f'pass --cfg-options {option_key(path)}.checkpoint=FILE'
+                    )
+            raise UserError('\n'.join(lines)) from error
         raise
-    except Exception as error:
-        if os.environ.get('MMGHOST_TRACEBACK') == '1':
-            raise
-        under_way = started()
-        words = explain_fault(error, cfg.work_dir) if under_way else explain(error, cfg)
-        if words is None:
+    except RuntimeError as error:
+        words = str(error).split('\n')[0].strip()
+        if not words.startswith('DataLoader worker'):
             raise
         raise UserError(
-            f'{words}\n(MMGHOST_TRACEBACK=1 shows where in the code)'
+            f'{words} Most often the memory ran out: set a smaller '
+            f'train_dataloader.num_workers or batch_size; {resume}'
         ) from error

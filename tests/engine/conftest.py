@@ -1,4 +1,4 @@
-"""Shapes that all tests of the doors share; broken data sets are broken copies."""
+"""Shapes that all tests of the engine share; broken datasets are broken copies."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 
 from mmghost.datasets.shapes import make_shapes
 
-from .toys import forget_runners
+from .toys import TASKS, forget_runners, train, write_config
 
 
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen pictures to train on and eight to validate on, in every layout."""
+    """Sixteen images to train on and eight to validate on, in every layout."""
     folder = tmp_path_factory.mktemp('shapes')
     make_shapes(folder, train=16, val=8, size=96, progress=False)
     return folder
@@ -24,8 +24,25 @@ def own_shapes(shapes: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(shapes, tmp_path / 'data'))
 
 
+@pytest.fixture(scope='session')
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, shapes: Path
+) -> dict[str, tuple[str, Path]]:
+    """Config and work_dir of one short training per task."""
+    found = {}
+    for task in TASKS:
+        folder = tmp_path_factory.mktemp(task)
+        path = write_config(folder, task, shapes)
+        train(path)
+        forget_runners()
+        found[task] = path, folder / 'work'
+    return found
+
+
 @pytest.fixture(autouse=True)
-def no_trace_of_other_runners():
+def no_trace_of_other_runners(monkeypatch: pytest.MonkeyPatch):
     """Forget loggers, visualizers and default scopes that runners leave behind."""
+    # It asks compilers for their versions, which takes seconds.
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     yield
     forget_runners()

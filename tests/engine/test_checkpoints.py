@@ -1,33 +1,28 @@
-"""Checkpoints as files, and whether they fit a model."""
+"""Checkpoints: whole or not, the last one, of any origin, fitting the model or not."""
 
-import collections
-import contextlib
-import os
 import pickle
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+from mmengine.registry import DATASETS, init_default_scope
 from torch import nn
 
+from mmghost.engine.building import build_model
 from mmghost.engine.checkpoints import (
     check_file,
     check_fit,
-    compare,
-    foreign_code,
     is_whole,
     last_whole,
+    read_checkpoint,
     set_aside,
-    state_dict_of,
 )
+from mmghost.engine.launch import load_config, prepare_train
 from mmghost.errors import UserError
-from mmghost.weights import WeightsError
-from mmghost.weights.reading import format_of
-from tests.weights.writers import write_mindspore
+from tests.weights.writers import mindspore_names, write_mindspore
+
+from .toys import TASKS, evaluate, state, train, write_config
 
 
 def save(path: Path, **more) -> Path:
@@ -37,6 +32,9 @@ def save(path: Path, **more) -> Path:
 
 def cut(path: Path, share: float = 0.5) -> None:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+# Files ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('share', [0.0, 0.1, 0.5, 0.99])
@@ -55,31 +53,14 @@ def test_one_changed_byte_in_a_tensor_is_noticed(tmp_path):
     assert not is_whole(path)
 
 
-def test_no_changed_byte_in_the_archives_directory_ends_in_an_error(tmp_path):
-    path = tmp_path / 'epoch_1.pth'
-    torch.save({'state_dict': {'weight': torch.ones(4)}}, path)
-    content = path.read_bytes()
-    found = set()
-    for at in range(content.index(b'PK\x01\x02'), len(content)):
-        value = (8, 0x80)[at % 2]
-        path.write_bytes(content[:at] + bytes([value]) + content[at + 1 :])
-        found.add(is_whole(path))
-        with contextlib.suppress(WeightsError):  # in the words for damaged files
-            format_of(path, 'epoch_1.pth')
-    assert False in found
-
-
-@pytest.mark.parametrize(
-    ('at', 'value'),
-    [(6, 0x80), (8, 1), (10, 8)],
-    ids=['version', 'encrypted', 'compressed'],
-)
-def test_resume_passes_over_a_damaged_directory(tmp_path, at, value):
-    save(tmp_path / 'epoch_1.pth')
-    content = bytearray(save(tmp_path / 'epoch_2.pth').read_bytes())
+@pytest.mark.parametrize(('at', 'value'), [(6, 0x80), (8, 1), (10, 8)])
+def test_damage_in_the_directory_of_the_archive_is_noticed(tmp_path, at, value):
+    """zipfile raises other errors for each of these: version, encryption, compression."""
+    path = save(tmp_path / 'epoch_1.pth')
+    content = bytearray(path.read_bytes())
     content[content.index(b'PK\x01\x02') + at] = value
-    (tmp_path / 'epoch_2.pth').write_bytes(content)
-    assert last_whole(tmp_path).name == 'epoch_1.pth'
+    path.write_bytes(content)
+    assert not is_whole(path)
 
 
 def test_resume_takes_the_last_whole_checkpoint_by_number(tmp_path):
@@ -92,31 +73,19 @@ def test_resume_takes_the_last_whole_checkpoint_by_number(tmp_path):
     assert last_whole(tmp_path).name == 'epoch_9.pth'
 
 
-def test_resume_finds_the_checkpoint_after_the_folder_was_moved(tmp_path):
-    save(tmp_path / 'iter_40.pth')
-    (tmp_path / 'last_checkpoint').write_text('/gone/iter_40.pth')
-    assert last_whole(tmp_path) == tmp_path / 'iter_40.pth'
-
-
-def test_a_copied_folder_goes_on_from_its_own_checkpoint(tmp_path):
-    original, copied = tmp_path / 'a', tmp_path / 'b'
-    original.mkdir()
-    save(original / 'iter_40.pth')
-    (original / 'last_checkpoint').write_text(str(original / 'iter_40.pth'))
-    shutil.copytree(original, copied)
+def test_resume_finds_checkpoints_of_moved_and_copied_folders_and_elsewhere(tmp_path):
+    first, copied, other = tmp_path / 'a', tmp_path / 'b', tmp_path / 'c'
+    first.mkdir()
+    save(first / 'iter_40.pth')
+    (first / 'last_checkpoint').write_text(str(first / 'iter_40.pth'))
+    shutil.copytree(first, copied)
+    shutil.copytree(first, other)
+    (other / 'iter_40.pth').unlink()
     assert last_whole(copied) == copied / 'iter_40.pth'
+    assert last_whole(other) == first / 'iter_40.pth'
 
 
-def test_a_checkpoint_that_is_kept_elsewhere_is_found(tmp_path):
-    kept, work = tmp_path / 'kept', tmp_path / 'work'
-    kept.mkdir()
-    work.mkdir()
-    save(kept / 'iter_40.pth')
-    (work / 'last_checkpoint').write_text(str(kept / 'iter_40.pth'))
-    assert last_whole(work) == kept / 'iter_40.pth'
-
-
-def test_no_checkpoint_is_not_an_error_but_only_broken_ones_are(tmp_path):
+def test_no_checkpoint_is_not_an_error_but_broken_ones_alone_are(tmp_path):
     assert last_whole(tmp_path) is None
     cut(save(tmp_path / 'epoch_1.pth'))
     with pytest.raises(UserError, match=r'epoch_1\.pth'):
@@ -124,124 +93,177 @@ def test_no_checkpoint_is_not_an_error_but_only_broken_ones_are(tmp_path):
 
 
 def test_earlier_checkpoints_are_moved_aside_and_nothing_else(tmp_path):
-    for name in ('epoch_1.pth', 'best_coco_bbox_mAP_epoch_1.pth', 'iter_5.pth'):
+    names = {'epoch_1.pth', 'best_coco_bbox_mAP_epoch_1.pth', 'iter_5.pth'}
+    for name in (*names, 'pretrained.pth'):
         save(tmp_path / name)
-    save(tmp_path / 'pretrained.pth')
     (tmp_path / 'last_checkpoint').write_text('x')
     folder = set_aside(tmp_path)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        'best_coco_bbox_mAP_epoch_1.pth',
-        'epoch_1.pth',
-        'iter_5.pth',
-        'last_checkpoint',
-    ]
+    assert {p.name for p in folder.iterdir()} == names | {'last_checkpoint'}
     assert (tmp_path / 'pretrained.pth').is_file()
     assert set_aside(tmp_path) is None
 
 
-class Payload:
-    def __reduce__(self):
-        return os.system, ('echo this must never run',)
-
-
-@pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
-@pytest.mark.parametrize('protocol', [2, 4])
-def test_code_in_a_checkpoint_is_named_and_never_run(tmp_path, zipped, protocol):
-    path = tmp_path / 'epoch_1.pth'
-    torch.save(
-        {'state_dict': {}, 'meta': Payload()},
-        path,
-        pickle_protocol=protocol,
-        _use_new_zipfile_serialization=zipped,
-    )
-    assert foreign_code(path) == {f'{os.system.__module__}.system'}
-    with pytest.raises(UserError, match=r'would run code.*posix\.system'):
-        check_file(str(path))
-
-
-def test_a_plain_pickle_is_named_for_what_it_would_run(tmp_path):
-    path = tmp_path / 'epoch_1.pth'
-    path.write_bytes(pickle.dumps(Payload(), protocol=2))
-    with pytest.raises(UserError):
-        check_file(str(path))
-
-
-def test_what_mmengine_saves_counts_as_plain_data(tmp_path):
-    buffer = HistoryBuffer()
-    buffer.update(1.5)
-    path = save(
-        tmp_path / 'epoch_1.pth',
-        meta=collections.OrderedDict(epoch=1, lr=np.float64(0.1), seen={1, 2}),
-        message_hub={'log_scalars': {'loss': buffer}},
-        half=torch.zeros(2, dtype=torch.bfloat16),
-        param=nn.Parameter(torch.zeros(2)),
-    )
-    assert foreign_code(path) == set()
-    check_file(str(path))
-    content = CheckpointLoader.load_checkpoint(str(path))
-    assert content['message_hub']['log_scalars']['loss'].current() == 1.5
-    if hasattr(torch.serialization, 'get_safe_globals'):
-        # For other programs of this process torch allows no more than before.
-        assert getattr not in torch.serialization.get_safe_globals()
-
-
-def test_files_of_formats_without_code_are_checkpoints_too(tmp_path):
-    state = {'weight': torch.ones(2, 2)}
-    mindspore, safetensors = tmp_path / 'a.ckpt', tmp_path / 'a.safetensors'
-    mindspore.write_bytes(write_mindspore(state))
-    pytest.importorskip('safetensors.torch').save_file(state, safetensors)
-    for path in (mindspore, safetensors):
-        check_file(str(path))
-
-
-def test_a_checkpoint_may_be_named_from_the_persons_own_folder(tmp_path, monkeypatch):
-    """As ``load_from`` of a config, where no shell puts the folder in place of ``~``."""
+def test_a_checkpoint_may_be_named_from_the_home_folder(tmp_path, monkeypatch):
     save(tmp_path / 'a.pth')
     monkeypatch.setenv('HOME', str(tmp_path))
     check_file('~/a.pth')
-    with pytest.raises(
-        UserError, match=r'b\.pth: there is no such file; did you mean a'
-    ):
-        check_file('~/b.pth')
 
 
 @pytest.mark.parametrize(
-    ('content', 'message'),
+    ('name', 'words'),
     [
-        (None, 'no such file'),
-        (b'', 'cut short or is damaged'),
-        (b'<html>not found</html>', 'not a checkpoint'),
+        ('best_epoch_4.pth', r'no such file; did you mean best_epoch_3\.pth'),
+        ('', 'is a folder'),
+        ('empty.pth', 'was cut short or is damaged'),
+        ('cut.pth', 'was cut short or is damaged'),
+        ('page.pth', r'page\.pth'),
     ],
-    ids=['missing', 'empty', 'html'],
 )
-def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, content, message):
-    path = tmp_path / 'weights.pth'
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=rf'weights\.pth.*{message}'):
-        check_file(str(path))
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, name, words):
+    save(tmp_path / 'best_epoch_3.pth')
+    cut(save(tmp_path / 'cut.pth'))
+    (tmp_path / 'empty.pth').touch()
+    (tmp_path / 'page.pth').write_bytes(b'<html>not found</html>')
+    with pytest.raises(UserError, match=words):
+        read_checkpoint(str(tmp_path / name))
 
 
-def test_a_path_beside_the_mark_is_answered_with_what_there_is(tmp_path):
-    """Which epoch was the best differs from one training to the next."""
-    save(tmp_path / 'best_coco_bbox_mAP_epoch_3.pth')
-    with pytest.raises(
-        UserError, match=r'no such file; did you mean best_coco_bbox_mAP_epoch_3\.pth'
-    ):
-        check_file(str(tmp_path / 'best_coco_bbox_mAP_epoch_4.pth'))
-    with pytest.raises(
-        UserError, match=r'is a folder; name a file in it, such as best_coco'
-    ):
-        check_file(str(tmp_path))
+# Resuming ------------------------------------------------------------------------------
 
 
-def test_a_broken_file_is_answered_with_the_whole_one_beside_it(tmp_path):
-    save(tmp_path / 'epoch_1.pth')
-    cut(save(tmp_path / 'epoch_2.pth'))
-    with pytest.raises(
-        UserError, match=r'epoch_2\.pth was cut short.*epoch_1\.pth is whole'
-    ):
-        check_file(str(tmp_path / 'epoch_2.pth'))
+@pytest.mark.parametrize('task', TASKS)
+def test_resuming_ends_in_the_very_weights_of_an_uninterrupted_run(
+    tmp_path, shapes, trained, task
+):
+    path = write_config(tmp_path, task, shapes)
+    train(path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2})
+    assert train(path, resume='auto').load_from == str(tmp_path / 'work/iter_2.pth')
+    resumed = state(tmp_path / 'work' / 'iter_4.pth')
+    for name, value in state(trained[task][1] / 'iter_4.pth').items():
+        # The same operations in the same order on the same machine.
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_a_checkpoint_cut_short_is_named_and_the_one_before_it_goes_on(
+    tmp_path, shapes, trained, capfd
+):
+    path, work = write_config(tmp_path, 'classification', shapes), tmp_path / 'work'
+    shutil.copytree(trained['classification'][1], work)
+    whole = state(work / 'iter_4.pth')
+    cut(work / 'iter_4.pth')
+    assert train(path, resume='auto').load_from == str(work / 'iter_2.pth')
+    assert (
+        'iter_4.pth was cut short; resuming from iter_2.pth' in capfd.readouterr().err
+    )
+    again = state(work / 'iter_4.pth')
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+def test_resuming_without_a_checkpoint_starts_from_the_beginning(tmp_path, shapes):
+    cfg = load_config(write_config(tmp_path, 'classification', shapes))
+    prepare_train(cfg, resume='auto')
+    assert (cfg.resume, cfg.load_from) == (False, None)
+
+
+def test_resuming_from_weights_without_a_training_state_is_refused(
+    tmp_path, shapes, trained
+):
+    bare = {'state_dict': state(trained['classification'][1] / 'iter_4.pth')}
+    torch.save(bare, tmp_path / 'bare.pth')
+    path = write_config(tmp_path, 'classification', shapes)
+    with pytest.raises(UserError, match=r'no state of a training.*load_from='):
+        train(path, resume=str(tmp_path / 'bare.pth'))
+
+
+# Weights of other origins --------------------------------------------------------------
+
+CLASSIFIER = """
+model = dict(
+    type='ImageClassifier', data_preprocessor=dict(mean=[128] * 3, std=[64] * 3),
+    backbone=dict(type='GhostNetV2', out_indices=(5,)),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='StackedLinearClsHead', num_classes=8, in_channels=960, mid_channels=[1280],
+        dropout_rate=0.2, act_cfg=dict(type='ReLU'), cal_acc=False,
+        loss=dict(type='CrossEntropyLoss')))
+"""
+
+
+@pytest.fixture
+def classifier(tmp_path, shapes) -> str:
+    return write_config(tmp_path, 'classification', shapes, CLASSIFIER)
+
+
+@pytest.fixture(scope='module')
+def timms() -> nn.Module:
+    """Return timm's classifier with running statistics that matter."""
+    timm = pytest.importorskip('timm')
+    torch.manual_seed(0)
+    model = timm.create_model('ghostnetv2_100', num_classes=8).eval()
+    for name, value in model.state_dict().items():
+        if 'running_' in name:
+            value.uniform_(0.5, 1.5)
+    return model
+
+
+def scores(config: str, checkpoint: Path) -> torch.Tensor:
+    out = checkpoint.with_suffix('.pkl')
+    evaluate(config, checkpoint, out=str(out))
+    found = pickle.loads(out.read_bytes())
+    return torch.stack([sample['pred_score'] for sample in found])
+
+
+def test_a_file_of_any_origin_is_evaluated_as_timm_would(tmp_path, classifier, timms):
+    paths = [tmp_path / f'a.{suffix}' for suffix in ('pth', 'safetensors', 'ckpt')]
+    torch.save(timms.state_dict(), paths[0])
+    state = {name: value.contiguous() for name, value in timms.state_dict().items()}
+    pytest.importorskip('safetensors.torch').save_file(state, paths[1])
+    paths[2].write_bytes(write_mindspore(mindspore_names(state)))
+    cfg = load_config(classifier)
+    init_default_scope('mmpretrain')
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    images = torch.stack([dataset[i]['inputs'] for i in range(len(dataset))])
+    with torch.no_grad():
+        expected = timms((images - 128) / 64).softmax(1)
+    for path in paths:
+        # The same operations, batched in another way.
+        torch.testing.assert_close(scores(classifier, path), expected, msg=path.name)
+
+
+def test_a_training_starts_from_a_file_of_another_origin(tmp_path, classifier, timms):
+    state = {name: value.contiguous() for name, value in timms.state_dict().items()}
+    path = tmp_path / 'a.safetensors'
+    pytest.importorskip('safetensors.torch').save_file(state, path)
+    options = {'train_cfg.max_iters': 1, 'optim_wrapper.optimizer.lr': 0}
+    options |= {'default_hooks.checkpoint.interval': 1, 'load_from': str(path)}
+    train(classifier, options, no_validate=True)
+    stem = torch.load(tmp_path / 'work' / 'iter_1.pth', weights_only=False)
+    stem = stem['state_dict']['backbone.conv_stem.weight']
+    assert torch.equal(stem, timms.conv_stem.weight)
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_a_deployed_checkpoint_scores_the_same_and_does_not_train(
+    tmp_path, shapes, task
+):
+    path = write_config(tmp_path, task, shapes, "model['backbone'].pop('norm_cfg')")
+    train(path)
+    whole = tmp_path / 'work' / 'iter_4.pth'
+    model = build_model(load_config(path))
+    model.load_state_dict(state(whole))
+    model.backbone.switch_to_deploy()
+    deployed = tmp_path / 'deployed.pth'
+    torch.save({'state_dict': model.state_dict()}, deployed)
+    before, after = evaluate(path, whole), evaluate(path, deployed)
+    for name in before:
+        if 'time' not in name:
+            # Folding changes outputs by 1e-6, which may move a pixel to another class.
+            assert after[name] == pytest.approx(before[name], abs=0.5), name
+    with pytest.raises(UserError, match='deploy'):
+        train(path, {'load_from': str(deployed)})
+
+
+# Whether weights fit -------------------------------------------------------------------
 
 
 class Net(nn.Module):
@@ -252,26 +274,23 @@ class Net(nn.Module):
 
 
 def test_weights_of_the_same_model_fit_also_from_ddp_and_without_counters():
-    state = {
+    content = {
         f'module.{name}': value
         for name, value in Net().state_dict().items()
         if 'num_batches_tracked' not in name
     }
-    assert compare(Net(), state_dict_of({'state_dict': state}))
-    check_fit(Net(), {'state_dict': state}, 'x.pth')
+    check_fit(Net(), {'state_dict': content}, 'x.pth')
 
 
 def test_another_width_is_refused_with_both_shapes():
-    with pytest.raises(
-        UserError,
-        match=r'backbone\.0\.weight is \(8, 3, 1, 1\) in the file, \(4, 3, 1, 1\)',
-    ):
+    words = r'backbone\.0\.bias is \(8,\) in the file, \(4,\) in the model'
+    with pytest.raises(UserError, match=words):
         check_fit(Net(), Net(width=8).state_dict(), 'x.pth', strict=False)
 
 
 def test_another_number_of_classes_is_refused_except_to_start_from():
     other = Net(classes=5).state_dict()
-    with pytest.raises(UserError, match=r'head\.weight'):
+    with pytest.raises(UserError, match=r'head\.bias'):
         check_fit(Net(), other, 'x.pth')
     check_fit(Net(), other, 'x.pth', strict=False)
 
@@ -293,5 +312,6 @@ def test_names_that_the_model_itself_translates_fit():
         name.replace('head.', 'old.'): value
         for name, value in Net().state_dict().items()
     }
-    assert compare(Renamed(), state)
-    assert not compare(Net(), state)
+    check_fit(Renamed(), state, 'x.pth')
+    with pytest.raises(UserError, match=r'unknown to the model: old\.'):
+        check_fit(Net(), state, 'x.pth')

@@ -1,12 +1,21 @@
-"""Networks, data and schedules of the three toolboxes that run in seconds."""
+"""Networks, data and schedules of the three toolboxes that train in seconds."""
 
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.utils import ManagerMixin
+
+from mmghost.engine.launch import (
+    load_config,
+    prepare_test,
+    prepare_train,
+    run_test,
+    run_train,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = (
@@ -169,8 +178,32 @@ def write_config(folder: Path, task: str, data: Path, more: str = '') -> str:
         f'_base_ = {str(base)!r}\nwork_dir = {str(folder / "work")!r}\n'
         f'{text}{LOADERS}{TRAINING}{more}\n'
     )
-    Config.fromfile(path)  # a fault in a toy shows here
     return str(path)
+
+
+def train(path: str, options: dict | None = None, **flags: Any) -> Config:
+    """Train as tools/train.py does; return the config."""
+    cfg = prepare_train(load_config(path, options), **flags)
+    run_train(cfg)
+    return cfg
+
+
+def evaluate(
+    path: str, checkpoint: Path, options: dict | None = None, **flags: Any
+) -> dict[str, float]:
+    """Evaluate as tools/test.py does; return the metrics."""
+    cfg = prepare_test(load_config(path, options), str(checkpoint), **flags)
+    return run_test(cfg, flags.get('out'), flags.get('out_item'))
+
+
+def state(path: Path, key: str = 'state_dict') -> Any:
+    """Return a part of a checkpoint."""
+    return torch.load(path, weights_only=False)[key]
+
+
+def logged(work_dir: Path) -> str:
+    """Return the text of all logs."""
+    return '\n'.join(path.read_text() for path in sorted(work_dir.rglob('*.log')))
 
 
 def read_all(cfg: Config, loader: str) -> Any:

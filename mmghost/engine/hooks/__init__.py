@@ -1,4 +1,4 @@
-"""Hooks of mmengine's runner: what a training survives, and what a recipe needs."""
+"""Hooks that keep a training safe, and the memory format."""
 
 from .exact_resume_hook import ExactResumeHook
 from .finite_hook import FiniteHook

@@ -1,6 +1,7 @@
 """A hook that makes a resumed training end in the numbers of an uninterrupted one."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,12 @@ from ...registry import HOOKS, register
 
 @register(HOOKS)
 class ExactResumeHook(Hook):
-    """Draw random numbers from where the training is, not from what ran before.
+    """Seed each sample and each iteration by its place in the training.
 
-    mmengine seeds once, and what augmentation and dropout draw afterwards depends on all
-    that was drawn since; a checkpoint does not hold that. Here each sample and each
-    iteration seeds anew, from the training's seed, the process and the place in the
-    training. A sample's augmentation differs from epoch to epoch; without this hook
-    workers that are not persistent repeat it.
-
-    In trainings by iterations mmengine itself runs through the data up to the place where
-    it resumes, and workers that it started before any hook was called go on as they were;
-    the result is the same.
+    mmengine seeds once. What augmentation and dropout draw then depends on all that was
+    drawn before, which no checkpoint holds. With this hook a resumed training draws what
+    an uninterrupted one draws, and a sample is augmented differently in each epoch, also
+    by workers that are started anew.
     """
 
     priority = 'VERY_HIGH'
@@ -35,7 +31,11 @@ class ExactResumeHook(Hook):
         self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     def before_train(self, runner: Runner) -> None:
-        """Put a seeding step in front of every pipeline."""
+        """Put a seeding step in front of every pipeline.
+
+        Workers that a training by iterations started before keep theirs; there mmengine
+        runs through the data up to the place where it resumes, so the result is the same.
+        """
         step = SeedSample(runner.seed, get_rank(), self.epoch)
         for transforms in pipelines(runner.train_dataloader.dataset):
             if not isinstance(transforms[0], SeedSample):
@@ -48,15 +48,15 @@ class ExactResumeHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
-        """Seed what the network draws: dropout, drop path, sampling of boxes."""
+        """Seed what the network draws: dropout, drop path, sampled boxes."""
         seed_everything(runner.seed, get_rank(), runner.iter, 0)
 
 
 class SeedSample:
-    """A transform that changes nothing and seeds the ones after it.
+    """A transform that seeds the ones after it.
 
     Args:
-        seed: The training's seed.
+        seed: The seed of the training.
         rank: The process.
         epoch: One number, shared with the process that counts the epochs.
     """
@@ -69,13 +69,13 @@ class SeedSample:
         self._counted = -1
 
     def __call__(self, results: dict) -> dict:
-        """Seed from the epoch and the number of the sample in this worker."""
+        """Seed by the epoch and the number of the sample in this worker."""
         epoch = int(self.epoch)
         if epoch != self._counted:
             self._count, self._counted = 0, epoch
         self._count += 1
-        worker = get_worker_info()
-        worker = 0 if worker is None else worker.id + 1
+        info = get_worker_info()
+        worker = 0 if info is None else info.id + 1
         seed_everything(self.seed, self.rank, epoch, self._count, worker)
         return results
 
@@ -88,8 +88,8 @@ def seed_everything(*numbers: int) -> None:
     torch.manual_seed(int(words[2]))
 
 
-def pipelines(dataset: Any):
-    """Yield the lists of transforms inside a data set and its wrappers."""
+def pipelines(dataset: Any) -> Iterator[list]:
+    """Yield the lists of transforms in a dataset and its wrappers."""
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', None)
     if transforms:
         yield transforms

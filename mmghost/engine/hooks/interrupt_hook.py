@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,7 @@ class InterruptHook(Hook):
     goes on from it. In trainings by epochs it is ``interrupted_iter_N.pth``: ``--resume``
     goes on from the end of the last epoch, which repeats an uninterrupted run exactly,
     and ``--resume FILE`` keeps what was learned since and begins the epoch anew. A second
-    Ctrl-C ends at once.
-
-    Of several processes the first one saves; the others wait to be ended by what started
-    them.
+    Ctrl-C ends at once. Of several processes the first one saves.
     """
 
     # After all that belongs to an iteration: schedules, averaging, other checkpoints.
@@ -42,37 +38,50 @@ class InterruptHook(Hook):
     def __init__(self) -> None:
         self.received: int | None = None
         self._when = -math.inf
-        self._process: int | None = None
+        self._training = False
+        self._process = os.getpid()
         self._before: dict[int, Any] = {}
 
-    def before_train(self, runner: Runner) -> None:
-        """Listen, as far as this is the thread that signals come to."""
-        self.received = None
-        self._when = -math.inf
-        self._process = os.getpid()
-        if threading.current_thread() is not threading.main_thread():
+    def listen(self) -> None:
+        """Handle the signals, if this is the thread that gets them.
+
+        ``tools/train.py`` calls this before the workers are forked: a terminal sends
+        Ctrl-C to them too, and with this handler they leave it to the training.
+        """
+        if self._before or threading.current_thread() is not threading.main_thread():
             return
+        self._process = os.getpid()
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._receive)
 
-    def after_train(self, runner: Runner) -> None:
-        """Put the handlers back that were there before."""
+    def release(self) -> None:
+        """Put back the handlers that were there before."""
         for number, handler in self._before.items():
             # None stands for one that C code set, which Python cannot put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before = {}
+        self._training = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Begin to finish the iteration at a signal."""
+        self.listen()
+        self.received, self._when, self._training = None, -math.inf, True
+
+    def after_train(self, runner: Runner) -> None:
+        """Stop listening."""
+        self.release()
 
     def _receive(self, number: int, _: Any) -> None:
-        if os.getpid() != self._process:
-            self._receive_elsewhere(number)
+        if os.getpid() != self._process:  # a worker
+            if number == signal.SIGTERM:  # this is how the training ends it
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
             return
         now = time.monotonic()
-        # Programs that end others, such as `timeout`, send it to the process and to its
-        # group: that is one wish, not two.
-        again = number == signal.SIGTERM and now - self._when < _REPEATED
-        if again:
+        # Programs such as `timeout` send it to the process and to its group.
+        if number == signal.SIGTERM and now - self._when < _REPEATED:
             return
-        if self.received is not None and is_main_process():
+        if not self._training or (self.received is not None and is_main_process()):
             raise KeyboardInterrupt
         self.received, self._when = number, now
         if is_main_process():
@@ -82,16 +91,6 @@ class InterruptHook(Hook):
                 file=sys.stderr,
                 flush=True,
             )
-
-    def _receive_elsewhere(self, number: int) -> None:
-        """Do in a forked process, such as one that loads pictures, what befits it.
-
-        A terminal sends Ctrl-C to all processes of its group: the training answers, and
-        ends its own. SIGTERM is how it does that.
-        """
-        if number == signal.SIGTERM:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
 
     def after_train_iter(
         self,
@@ -114,7 +113,7 @@ class InterruptHook(Hook):
         data_batch: Any = None,
         outputs: Any = None,
     ) -> None:
-        """Save and leave an evaluation in the midst of a training, if told to.
+        """Save and leave an evaluation during training, if told to.
 
         Raises:
             KeyboardInterrupt: After the state was saved.
@@ -123,53 +122,25 @@ class InterruptHook(Hook):
             return
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):
-                hook.after_val_epoch(runner)  # puts the training's own weights back
+                hook.after_val_epoch(runner)  # puts the weights of the training back
         self._leave(runner, runner.iter)
-
-    def leave_after(self, error: Exception, runner: Runner) -> None:
-        """Save and leave where a signal came while the training waited for data.
-
-        Loader processes that were forked before this hook listened end of Ctrl-C
-        themselves, and the wait for them ends in an error.
-
-        Args:
-            error: What the training ended with.
-            runner: Its runner.
-
-        Raises:
-            KeyboardInterrupt: If told to end; after the state was saved, unless an
-                iteration was under way, whose state would be half of one.
-        """
-        if self.received is None:
-            return
-        loops = [
-            (frame.f_code.co_name, frame.f_locals.get('self'))
-            for frame, _ in traceback.walk_tb(error.__traceback__)
-            if frame.f_globals.get('__name__') == EpochBasedTrainLoop.__module__
-        ]
-        methods = [method for method, _ in loops]
-        if loops and 'run_iter' not in methods:
-            if any(loop is runner._val_loop for _, loop in loops):
-                self.after_val_iter(runner, 0)
-            self._leave(runner, runner.iter)
-        raise KeyboardInterrupt from None
 
     def _leave(self, runner: Runner, done: int) -> None:
         if self.received is None or not is_main_process():
             return
-        self.after_train(runner)
+        self.release()
         by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
         file = f'{"interrupted_" if by_epoch else ""}iter_{done}.pth'
+        path = Path(runner.work_dir, file)
         save_state(runner, file, done)
-        if not by_epoch:
-            Path(runner.work_dir, 'last_checkpoint').write_text(
-                str(Path(runner.work_dir, file))
-            )
-        path = os.path.join(runner.work_dir, file)
         runner.logger.info(f'interrupted: the state is in {path}')
-        words = f'interrupted; --resume {path} goes on from here'
+        last = Path(runner.work_dir, 'last_checkpoint')
         if not by_epoch:
-            words = 'interrupted; --resume goes on from here'
-        elif Path(runner.work_dir, 'last_checkpoint').is_file():
-            words += ', --resume alone from the end of the last epoch'
-        raise KeyboardInterrupt(words)
+            last.write_text(str(path))
+            raise KeyboardInterrupt('interrupted; --resume goes on from here')
+        alone = (
+            ', --resume alone from the end of the last epoch' if last.is_file() else ''
+        )
+        raise KeyboardInterrupt(
+            f'interrupted; --resume {path} goes on from here{alone}'
+        )

@@ -11,9 +11,9 @@ from ...registry import HOOKS, register
 class ChannelsLastHook(Hook):
     """Keep convolution weights, and so all feature maps, in channels-last order.
 
-    The numbers are the same up to rounding. Depthwise convolutions, of which GhostNet is
-    full, are faster so on CPUs, and on GPUs in mixed precision. Convolutions hand the
-    order of their weights on to their output, so nothing else has to be converted.
+    The numbers are the same up to rounding. Depthwise convolutions are faster this way on
+    CPUs, and on GPUs in mixed precision. A convolution passes the order of its weights on
+    to its output, so nothing else has to be converted.
 
     Example:
         >>> custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
@@ -23,5 +23,5 @@ class ChannelsLastHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Convert the model's weights."""
+        """Convert the weights of the model."""
         runner.model.to(memory_format=torch.channels_last)

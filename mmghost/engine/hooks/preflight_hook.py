@@ -1,6 +1,5 @@
-"""The preflight check as a hook, so that it works under the toolboxes' own tools."""
+"""The preflight check and foreign weights, also under the toolboxes' own tools."""
 
-from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -8,30 +7,28 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
+from ...checks import preflight, raise_if_fatal
 from ...errors import UserError
 from ...registry import HOOKS, register
+from ...weights import adapt_checkpoint
 from ..checkpoints import check_fit, set_aside
-from ...checks.preflight import preflight, raise_if_fatal
 
 
 @register(HOOKS)
 class PreflightHook(Hook):
-    """Stop before the first iteration where data or checkpoint do not fit.
+    """Stop before the first iteration where the data or a checkpoint do not fit.
 
-    The runtime bases of all configs have it. mmengine itself reads a checkpoint of
+    A checkpoint of the release, timm or MindSpore is renamed for the model first. The
+    runtime bases of all configs have this hook: mmengine itself reads a checkpoint of
     another width with a warning and goes on from random weights, and OpenCV reads a
-    truncated picture as a grey one.
+    truncated image as a gray one.
 
     Args:
-        data: Whether to look at the data; without, the config alone is checked.
-        picture_seconds: Time for opening pictures; all are looked up by name anyway.
+        data: Whether to look at the data; otherwise only the config is checked.
+        picture_seconds: Time for opening images; all are looked up by name anyway.
         strict: Whether a checkpoint to test or to resume must have every tensor.
-        keep_earlier: Whether a training that begins anew moves the checkpoints that it
-            finds in its folder aside instead of writing over them.
-
-    Attributes:
-        checked: Whether all that was done already, as the doors do before anything is
-            built.
+        keep_earlier: Whether a training that begins anew moves the checkpoints in its
+            folder aside instead of overwriting them, as tools/train.py does.
     """
 
     priority = 'VERY_HIGH'
@@ -47,14 +44,13 @@ class PreflightHook(Hook):
         self.picture_seconds = picture_seconds
         self.strict = strict
         self.keep_earlier = keep_earlier
-        self.checked = False
-        self.started = False
+        self.checked = False  # tools/train.py and test.py check before they build
 
     def before_run(self, runner: Runner) -> None:
         """Check the config, and the data of the loops that are about to run.
 
         Raises:
-            UserError: If something must be mended first.
+            UserError: If something must be fixed first.
         """
         if self.checked or not is_main_process():
             return
@@ -70,47 +66,33 @@ class PreflightHook(Hook):
         raise_if_fatal(problems, runner.logger.warning)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Check that a checkpoint belongs to the model.
-
-        Files of the release, of timm and of MindSpore, which have names of their own, are
-        renamed first.
+        """Rename foreign weights, and check that a checkpoint belongs to the model.
 
         Raises:
             UserError: If it does not, or if it cannot be resumed from.
         """
-        from ...weights.adapting import adapt_checkpoint  # which imports this package
-
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if isinstance(model, BaseTTAModel):
             model = model.module
         name = str(runner._load_from)
         training = isinstance(runner._train_loop, BaseLoop)
-        if training and runner._resume:
-            lacks = [key for key in ('meta', 'message_hub') if key not in checkpoint]
-            if lacks:
-                raise UserError(
-                    f'checkpoint {name} holds weights, but no state of a training '
-                    f'({", ".join(lacks)} missing): start a new one from it with '
-                    f'--cfg-options load_from={name}'
-                )
+        missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
+        if training and runner._resume and missing:
+            raise UserError(
+                f'checkpoint {name} holds weights, but no state of a training (no '
+                f'{", ".join(missing)}): start a new one from it with --cfg-options '
+                f'load_from={name}'
+            )
         adapt_checkpoint(model, checkpoint, name)
-        check_fit(
-            model,
-            checkpoint,
-            name,
-            strict=self.strict and (runner._resume or not training),
-        )
+        strict = self.strict and (runner._resume or not training)
+        check_fit(model, checkpoint, name, strict)
 
     def before_train(self, runner: Runner) -> None:
         """Move the checkpoints of an earlier training aside where that is wanted."""
         if self.keep_earlier and not runner._resume and is_main_process():
-            folder = set_aside(Path(runner.work_dir))
+            folder = set_aside(runner.work_dir)
             if folder is not None:
                 runner.logger.info(
                     f'{runner.work_dir} had checkpoints of an earlier training: they '
                     f'are in {folder} now (--resume would have gone on from them)'
                 )
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Note that all was built, and that training has begun."""
-        self.started = True
