@@ -15,45 +15,26 @@ from .loading import load_pretrained
 
 @dataclass(frozen=True)
 class Weights:
-    """A published weight file.
+    """A published weight file."""
 
-    Args:
-        tag: Who wrote it: ``'release'``, ``'timm'``, ``'mindspore'`` or ``'mindcv'``.
-        url: Its address.
-        top1: ImageNet accuracies in % and their sources.
-        megabytes: Its size, where known.
-        dfc: The ``dfc`` that the backbone needs for it.
-        note: What else to know.
-    """
-
-    tag: str
+    tag: str  # who wrote it: release, timm, mindspore or mindcv
     url: str
-    top1: tuple[tuple[float, str], ...]
+    top1: tuple[tuple[float, str], ...]  # ImageNet accuracies in %, and their sources
     megabytes: float | None = None
-    dfc: dict[str, Any] = field(default_factory=dict)
+    dfc: dict[str, Any] = field(default_factory=dict)  # what the backbone needs for it
     note: str = ''
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A network of the family.
-
-    Args:
-        name: Such as ``ghostnetv2-1.0``.
-        version: 1 for GhostNet, 2 for GhostNetV2, 3 for GhostNetV3.
-        width: ``widen_factor``.
-        parameters: Parameters of the classifier with 1000 classes.
-        macs: Multiply-accumulates of convolutions and linear layers at 224 px; of
-            GhostNetV3 in its deployed form.
-        weights: The published files, the preferred first.
-    """
+    """A network of the family."""
 
     name: str
     version: int
     width: float
-    parameters: int
-    macs: int
-    weights: tuple[Weights, ...]
+    parameters: int  # of the classifier with 1000 classes
+    macs: int  # of convolutions and linear layers at 224 px; V3's in deployed form
+    weights: tuple[Weights, ...]  # the preferred first
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,31 +23,26 @@ from ..models.dfc import DFCAttention
 from ..models.ghostnet import FORMS, REMEDIES
 from ..registry import WEIGHT_INITIALIZERS, register
 from .networks import COUNTER, LAST_GROUP, Network, infer_network
-from .origins import MINDSPORE, Origin, recognize
-from .reading import WeightFile, read
+from .origins import MINDSPORE, recognize
+from .reading import read
+
+# Parts of the network, as `_part` returns them.
+_PARTS = {'conv_stem', 'bn1', 'conv_head', 'classifier'} | {
+    f'blocks.{i}' for i in range(LAST_GROUP + 1)
+}
 
 
 @dataclass
 class Report:
-    """What was loaded from a weight file.
+    """What was loaded from a weight file."""
 
-    Args:
-        source: The file as given by the user.
-        kind: Who wrote it.
-        network: The network in it.
-        loaded: Number of tensors of the model that were loaded, of ``total``.
-        total: Number of tensors of the model, without batch counters.
-        left_out: Number of tensors of the file for parts that the model does not have.
-        stayed_random: Tensors of the model that the file does not have in their shape.
-    """
-
-    source: str
-    kind: str
-    network: Network
-    loaded: int
-    total: int
-    left_out: dict[str, int] = field(default_factory=dict)
-    stayed_random: list[str] = field(default_factory=list)
+    source: str  # as given by the user
+    kind: str  # who wrote it
+    network: Network  # that in the file
+    loaded: int  # tensors of the model that were loaded, of `total`
+    total: int  # tensors of the model, without batch counters
+    left_out: dict[str, int]  # tensors of the file for parts that the model lacks
+    stayed_random: list[str]  # tensors of the model that the file lacks
 
     def __str__(self) -> str:
         """Return one line for a log."""
@@ -55,29 +50,38 @@ class Report:
             f'{self.loaded} of {self.total} tensors loaded from {self.source} '
             f'({self.kind}; {self.network.name})'
         )
-        if self.left_out:
-            parts = ', '.join(f'{name} {n}' for name, n in self.left_out.items())
-            line += f'; not part of this model: {parts}'
-        return line
+        parts = ', '.join(f'{name} {count}' for name, count in self.left_out.items())
+        return line + (f'; not part of this model: {parts}' if parts else '')
 
 
 class _Fit:
     """Comparison of the weights of a file and a model, by name."""
 
-    def __init__(self, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]):
-        parts = {_part(name) for name in wanted}
+    def __init__(self, wanted: dict[str, Tensor], state: dict[str, Tensor]) -> None:
+        self.wanted, self.state = wanted, state
+        self.here, self.there = infer_network(wanted), infer_network(state)
         self.missing = [name for name in wanted if name not in state]
         self.misshapen = [
-            name
-            for name, value in wanted.items()
-            if name in state and state[name].shape != value.shape
+            n for n, v in wanted.items() if n in state and state[n].shape != v.shape
         ]
-        unfit = {*self.missing, *self.misshapen}
-        self.usable = [name for name in wanted if name not in unfit]
+        self.unfit = {*self.missing, *self.misshapen}
+        self.usable = [name for name in wanted if name not in self.unfit]
+        built = {_part(name) for name in wanted}
         more = [n for n in state if n not in wanted and not n.endswith(COUNTER)]
-        self.unknown = [n for n in more if _part(n) in parts or _part(n) not in _PARTS]
-        unknown = {*self.unknown}
-        self.left_out = Counter(_part(n) for n in more if n not in unknown)
+        self.unknown = [n for n in more if _part(n) in built or _part(n) not in _PARTS]
+        self.left_out = Counter(map(_part, more)) - Counter(map(_part, self.unknown))
+
+    @property
+    def other_form(self) -> bool:
+        """Whether one is deployed, or has branches, and the other not."""
+        forms = {self.here.form, self.there.form}
+        return len(forms - {None}) > 1
+
+
+def _part(name: str) -> str:
+    """Return the part of the network that a weight belongs to, such as ``blocks.3``."""
+    parts = name.split('.')
+    return '.'.join(parts[: 2 if parts[0] == 'blocks' else 1])
 
 
 def load_pretrained(
@@ -103,40 +107,50 @@ def load_pretrained(
         What was loaded. It has been logged already.
 
     Raises:
-        WeightsError: If the file cannot be read, does not fit, or holds numbers that
-            are not finite. The model is unchanged then.
+        WeightsError: If the file cannot be read, does not fit, or holds values that are
+            not finite. The model is unchanged then.
     """
     file = read(checkpoint)
     origin = recognize(file.state, file.source, prefix)
-    state, network = origin.state, infer_network(origin.state)
-    own = backbone.state_dict()
-    wanted = {name: value for name, value in own.items() if not name.endswith(COUNTER)}
-    here = infer_network(wanted)
-    fit = _Fit(wanted, state)
-
+    state, own = origin.state, backbone.state_dict()
+    fit = _Fit({n: v for n, v in own.items() if not n.endswith(COUNTER)}, state)
     may_lack = ('classifier.weight', 'classifier.bias') if new_classifier else ()
-    whole = not fit.unknown and {*fit.missing, *fit.misshapen} <= {*may_lack}
-    other_form = None not in (network.form, here.form) and network.form != here.form
-    if other_form or (not whole and (strict or not fit.usable)):
-        raise WeightsError(_refusal(file.source, fit, backbone, here, origin, network))
+    whole = fit.unfit <= {*may_lack} and not fit.unknown
+    name = type(backbone).__name__
+    if fit.other_form or not fit.usable or (strict and not whole):
+        raise WeightsError(f'{file.source}: does not fit this {name}{_why(fit)}')
     check_numbers({name: state[name] for name in fit.usable}, file.source)
-
     counters = [n for n in own if n.endswith(COUNTER) and n in state]
-    chosen = {name: state[name] for name in (*fit.usable, *counters)}
+    chosen = {n: state[n] for n in (*fit.usable, *counters)}
     backbone.load_state_dict(chosen, strict=False)
-
     report = Report(
         file.source,
         origin.kind + (', EMA weights' if 'ema' in file.container else ''),
-        network,
+        fit.there,
         loaded=len(fit.usable),
-        total=len(wanted),
+        total=len(fit.wanted),
         left_out={**fit.left_out, **origin.left_out},
-        stayed_random=sorted([*fit.missing, *fit.misshapen]),
+        stayed_random=sorted(fit.unfit),
     )
-    name = type(backbone).__name__
     print_log(f'{name}: {report}', 'current')
-    for warning in _warnings(fit, report, file, backbone):
+    warnings = []
+    if fit.unfit:
+        warnings.append(
+            f'{len(fit.unfit)} of {report.total} tensors stayed random: '
+            f'{examples(report.stayed_random)}'
+        )
+    if fit.unknown:
+        warnings.append(f'unknown tensors of the file: {examples(fit.unknown)}')
+    writer = file.meta.get('mmghost_weights', {}).get('origin', origin.kind)
+    gates = [m for m in backbone.modules() if isinstance(m, DFCAttention)]
+    other = any((g.upsample, g.align_corners) != ('bilinear', True) for g in gates)
+    if writer == MINDSPORE and other:
+        warnings.append(
+            'MindSpore upsamples the gate bilinearly: without '
+            "dfc=dict(upsample='bilinear', align_corners=True) these weights give other "
+            'features than there'
+        )
+    for warning in warnings:
         print_log(f'{name}: {warning}', 'current', level=logging.WARNING)
     return report
 
@@ -148,90 +162,45 @@ def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
         WeightsError: If a tensor is not; its name is in the message.
     """
     for name, value in state.items():
-        if not value.is_floating_point() or value.is_quantized or value.is_meta:
+        if not value.is_floating_point() or value.is_meta:
             raise WeightsError(
                 f'{source}: {name} holds {value.dtype}, not floating point weights'
             )
-        bad = value.numel() - int(torch.isfinite(value).sum())
-        if bad:
+        if bad := value.numel() - int(torch.isfinite(value).sum()):
             raise WeightsError(
                 f'{source}: {name} has {bad} of {value.numel()} values that are NaN or '
                 'infinite: the training that wrote it diverged'
             )
 
 
-_PARTS = {'conv_stem', 'bn1', 'conv_head', 'classifier'} | {
-    f'blocks.{i}' for i in range(LAST_GROUP + 1)
-}
-
-
-def _part(name: str) -> str:
-    """Return the part of the network that a weight belongs to, such as ``blocks.3``."""
-    parts = name.split('.')
-    return '.'.join(parts[: 2 if parts[0] == 'blocks' else 1])
-
-
-def _warnings(
-    fit: _Fit, report: Report, file: WeightFile, model: nn.Module
-) -> list[str]:
-    found = []
-    if report.stayed_random:
-        found.append(
-            f'{len(report.stayed_random)} of {report.total} tensors stayed random: '
-            f'{examples(report.stayed_random)}'
-        )
-    if fit.unknown:
-        found.append(f'unknown tensors of the file: {examples(fit.unknown)}')
-    origin = file.meta.get('mmghost_weights', dict(origin=report.kind))
-    if origin['origin'] == MINDSPORE and any(
-        (gate.upsample, gate.align_corners) != ('bilinear', True)
-        for gate in model.modules()
-        if isinstance(gate, DFCAttention)
-    ):
-        found.append(
-            'MindSpore upsamples the gate bilinearly: without '
-            "dfc=dict(upsample='bilinear', align_corners=True) these weights give other "
-            'features than there'
-        )
-    return found
-
-
-def _refusal(
-    source: str,
-    fit: _Fit,
-    model: nn.Module,
-    here: Network,
-    origin: Origin,
-    there: Network,
-) -> str:
+def _why(fit: _Fit) -> str:
     """Return why a file does not fit, and what to do."""
-    name, details = type(model).__name__, []
+    details = []
     if fit.misshapen:
-        first = fit.misshapen[0]
+        name = fit.misshapen[0]
+        shapes = [tuple(state[name].shape) for state in (fit.state, fit.wanted)]
         details.append(
-            f'{len(fit.misshapen)} of another shape ({first} is '
-            f'{tuple(origin.state[first].shape)} in the file, '
-            f'{tuple(model.state_dict()[first].shape)} here)'
+            f'{len(fit.misshapen)} of another shape ({name} is {shapes[0]} in the file, '
+            f'{shapes[1]} here)'
         )
-    if fit.missing:
-        details.append(f'{len(fit.missing)} missing ({examples(fit.missing)})')
-    if fit.unknown:
-        details.append(f'{len(fit.unknown)} unknown ({examples(fit.unknown)})')
-    total = len(fit.usable) + len(fit.misshapen) + len(fit.missing)
+    for names, what in ((fit.missing, 'missing'), (fit.unknown, 'unknown')):
+        if names:
+            details.append(f'{len(names)} {what} ({examples(names)})')
     return (
-        f'{source}: does not fit this {name}{_why(fit, there, here, origin)}. '
-        f'{len(fit.usable)} of {total} tensors fit; {"; ".join(details)}. Nothing was '
-        'loaded; strict=False in init_cfg loads what fits and leaves the rest random'
+        f'{_reason(fit)}. {len(fit.usable)} of {len(fit.wanted)} tensors fit; '
+        f'{"; ".join(details)}. Nothing was loaded'
+        + ('' if fit.other_form else '; strict=False loads what fits')
     )
 
 
-def _why(fit: _Fit, there: Network, here: Network, origin: Origin) -> str:
+def _reason(fit: _Fit) -> str:
     """Return the likeliest reason, or an empty string."""
+    here, there = fit.here, fit.there
     # Networks cut before the first attention are the same in V1 and V2.
     both_tell = min(there.groups, here.groups) > 2
     if there.version != here.version and both_tell and here.form != 'folded':
         return f": the file is a {there.name}; use type='GhostNetV{there.version}'"
-    if None not in (there.form, here.form) and there.form != here.form:
+    if fit.other_form:
         return f': the file has {FORMS[there.form]}; {REMEDIES[there.form]}'
     if there.width != here.width:
         return f': the file is a {there.name}; set widen_factor={there.width}'
@@ -239,11 +208,9 @@ def _why(fit: _Fit, there: Network, here: Network, origin: Origin) -> str:
         kernels = ', '.join(map(str, there.dfc_kernels)) or 'none'
         return f': the kernel sizes of its DFC attention are {kernels}; set them in dfc'
     if there.groups < here.groups:
-        return (
-            f': the file ends at stage {there.stage}, this one at stage {here.stage}; '
-            'leave later stages out of out_indices'
-        )
-    if {_part(n) for n in fit.missing} == {'conv_head', 'classifier'}:
+        last = f'blocks.{there.groups - 1}'
+        return f': the file ends with {last}; leave later stages out of out_indices'
+    if {_part(name) for name in fit.missing} == {'conv_head', 'classifier'}:
         return ': the file has no classifier; load it into a backbone'
     if there.num_classes and here.num_classes and there.num_classes != here.num_classes:
         return f': the file is for {there.num_classes} classes, not {here.num_classes}'
@@ -252,14 +219,14 @@ def _why(fit: _Fit, there: Network, here: Network, origin: Origin) -> str:
 
 @register(WEIGHT_INITIALIZERS)
 class PretrainedGhostNet:
-    """Initializer of ``init_cfg=dict(type='Pretrained')``, see :func:`load_pretrained`.
+    """Initializer of ``init_cfg=dict(type='Pretrained')``.
 
     Args:
-        checkpoint: The file.
-        prefix: Prefix of the trunk's names in the file.
-        strict: Whether the file must fit exactly.
+        checkpoint: As for :func:`load_pretrained`, like ``prefix`` and ``strict``.
+        prefix: See there.
+        strict: See there.
         map_location: Accepted for compatibility: files are read on the CPU.
-        **unknown: Keys that do not exist.
+        **unknown: Refused.
 
     Raises:
         WeightsError: If a key is unknown, or ``checkpoint`` is missing.
@@ -281,15 +248,13 @@ class PretrainedGhostNet:
             )
         if not checkpoint:
             raise WeightsError(
-                "init_cfg of type 'Pretrained' needs checkpoint=; for random weights "
-                'set init_cfg=None'
+                "init_cfg of type 'Pretrained' needs checkpoint=, a file or URL; for "
+                'random weights set init_cfg=None'
             )
-        self.checkpoint = checkpoint
-        self.prefix = prefix
-        self.strict = strict
+        self.options = dict(checkpoint=checkpoint, prefix=prefix, strict=strict)
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights into a backbone."""
-        load_pretrained(module, self.checkpoint, self.prefix, self.strict)
+        report = load_pretrained(module, **self.options)
         if hasattr(module, '_params_init_info'):  # for mmengine's log of all weights
-            update_init_info(module, init_info=f'Pretrained: {self.checkpoint}')
+            update_init_info(module, init_info=f'Pretrained: {report.source}')

@@ -35,29 +35,28 @@ def looks_like(head: bytes) -> bool:
     return bool(re.match(rb'\n[\x80-\xff]{0,9}[\x00-\x7f]\n.[\w.\-/:]{3}', head, re.S))
 
 
+# MindSpore's checkpoint.proto, as far as it is read here.
+_PROTO = """
+name: "checkpoint.proto"  syntax: "proto2"
+message_type { name: "Tensor"
+  field { name: "dims"    number: 1  label: LABEL_REPEATED  type: TYPE_INT64 }
+  field { name: "kind"    number: 2  label: LABEL_OPTIONAL  type: TYPE_BYTES }
+  field { name: "content" number: 3  label: LABEL_OPTIONAL  type: TYPE_BYTES } }
+message_type { name: "Value"
+  field { name: "tag"     number: 1  label: LABEL_OPTIONAL  type: TYPE_BYTES }
+  field { name: "tensor"  number: 2  label: LABEL_OPTIONAL  type_name: ".Tensor" } }
+message_type { name: "Checkpoint"
+  field { name: "value"   number: 1  label: LABEL_REPEATED  type_name: ".Value" } }
+"""
+
+
 @lru_cache(maxsize=1)
 def _message() -> Any:
-    """Return the class of a checkpoint, as in MindSpore's ``checkpoint.proto``."""
+    """Return the class of a checkpoint."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf.text_format import Parse
 
-    file = descriptor_pb2.FileDescriptorProto(name='checkpoint.proto', syntax='proto2')
-    kinds = descriptor_pb2.FieldDescriptorProto
-    one, many = kinds.LABEL_OPTIONAL, kinds.LABEL_REPEATED
-    for message, name, number, label, kind in (
-        ('Tensor', 'dims', 1, many, kinds.TYPE_INT64),
-        ('Tensor', 'tensor_type', 2, one, kinds.TYPE_BYTES),
-        ('Tensor', 'tensor_content', 3, one, kinds.TYPE_BYTES),
-        ('Value', 'tag', 1, one, kinds.TYPE_BYTES),
-        ('Value', 'tensor', 2, one, '.Tensor'),
-        ('Checkpoint', 'value', 1, many, '.Value'),
-    ):
-        if message not in [known.name for known in file.message_type]:
-            file.message_type.add(name=message)
-        field = file.message_type[-1].field.add(name=name, number=number, label=label)
-        if isinstance(kind, str):
-            field.type, field.type_name = kinds.TYPE_MESSAGE, kind
-        else:
-            field.type = kind
+    file = Parse(_PROTO, descriptor_pb2.FileDescriptorProto())
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName('Checkpoint'))
@@ -87,11 +86,11 @@ def read(data: bytes, source: str) -> dict[str, Tensor]:
     try:
         checkpoint.ParseFromString(data)
         for value in checkpoint.value:
-            dtype = _DTYPES.get(value.tensor.tensor_type)
+            dtype = _DTYPES.get(value.tensor.kind)
             if dtype is None:  # a string, or another kind of entry
                 continue
             name, dims = value.tag.decode(), list(value.tensor.dims)
-            flat = torch.frombuffer(bytearray(value.tensor.tensor_content), dtype=dtype)
+            flat = torch.frombuffer(bytearray(value.tensor.content), dtype=dtype)
             # A scalar is written with the dims [0].
             tensors[name] = flat.reshape([] if dims == [0] else dims)
     except (DecodeError, RuntimeError, TypeError, ValueError) as error:

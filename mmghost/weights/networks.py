@@ -18,35 +18,20 @@ COUNTER = 'num_batches_tracked'
 
 @dataclass(frozen=True)
 class Network:
-    """A GhostNet, as far as its weights show.
+    """A GhostNet, as far as its weights show."""
 
-    Args:
-        version: 1, 2 or 3. A deployed GhostNetV3 is a GhostNetV2.
-        width: ``widen_factor``; None if the channels are those of no width.
-        form: One of :data:`mmghost.models.ghostnet.FORMS`; None if it does not show.
-        dfc_kernels: Kernel sizes of the DFC attention.
-        groups: Number of ``blocks.S``, counted from the first.
-        num_classes: Classes of the classifier; None without one.
-    """
-
-    version: int
-    width: float | None
-    form: str | None
+    version: int  # 1, 2 or 3; a deployed GhostNetV3 is a GhostNetV2
+    width: float | None  # None if the channels are those of no width
+    form: str | None  # a key of models.ghostnet.FORMS; None if it does not show
     dfc_kernels: tuple[int, ...]
-    groups: int
-    num_classes: int | None
+    groups: int  # number of `blocks.S`, counted from the first
+    num_classes: int | None  # None without a classifier
 
     @property
     def name(self) -> str:
         """Version and width."""
         width = 'unknown width' if self.width is None else f'width {self.width}'
         return f'GhostNetV{self.version} of {width}'
-
-    @property
-    def stage(self) -> int:
-        """The last stage."""
-        ends = [sum(map(len, STAGES[: i + 1])) for i in range(len(STAGES))]
-        return sum(self.groups > end for end in ends)
 
 
 def infer_network(state: Mapping[str, Tensor]) -> Network:

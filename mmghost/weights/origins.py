@@ -1,8 +1,8 @@
 """Recognize whose names the weights in a file have, and rename them.
 
 This project's names are those of the authors' release and of timm: ``conv_stem``,
-``blocks.S.B.ghost1…``, ``conv_head``, ``classifier``. The branches of GhostNetV3 have
-names of their own, see :func:`_branch`.
+``blocks.S.B.ghost1…``, ``conv_head``, ``classifier``; the branches of GhostNetV3 are
+named as in :class:`mmghost.models.layers.RepConv`.
 """
 
 import re
@@ -21,11 +21,8 @@ HEAD = ('conv_head', 'classifier')
 MINDSPORE = 'MindSpore'
 
 # Layers of mmpretrain's StackedLinearClsHead with one hidden layer.
-_MMPRETRAIN_HEAD = {
-    'head.layers.0.fc.': 'conv_head.',
-    'head.layers.1.fc.': 'classifier.',
-}
-# Branches of GhostNetV3: timm's and the authors' names, and this project's.
+_MMPRETRAIN = {'head.layers.0.fc.': 'conv_head.', 'head.layers.1.fc.': 'classifier.'}
+# Layers with branches: timm's and the authors' names, and this project's.
 _BRANCHED = {
     'primary_rpr_': 'primary_conv.0.',
     'cheap_rpr_': 'cheap_operation.0.',
@@ -48,11 +45,6 @@ class Origin:
     prefix: str
     state: dict[str, Tensor]
     left_out: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def has_head(self) -> bool:
-        """Whether it has the two layers behind the trunk."""
-        return all(f'{name}.weight' in self.state for name in HEAD)
 
 
 def unwrapped(name: str) -> str:
@@ -79,43 +71,50 @@ def recognize(
     counters = [n for n in names if n.endswith(('total_ops', 'total_params'))]
     for name in counters:
         del names[name]
-
     prefix = _choose(list(names), prefix, source)
-    inside = {n[len(prefix) :]: old for n, old in names.items() if n.startswith(prefix)}
-    outside = [name for name in names if not name.startswith(prefix)]
+    inside = {n[len(prefix) :]: n for n in names if n.startswith(prefix)}
     kind = ''
     if 'bn1.gamma' in inside:
         kind = MINDSPORE
-        outside += [n for n in inside if mindspore.released_name(n) is None]
-        renamed = {mindspore.released_name(n): old for n, old in inside.items()}
-        inside = {name: old for name, old in renamed.items() if name}
+        inside = {mindspore.released_name(n): old for n, old in inside.items()}
+        inside.pop(None, None)
     elif any(name.startswith('blocks_') for name in inside):
         kind = "timm's features_only"
         inside = {re.sub(r'^blocks_', 'blocks.', n): old for n, old in inside.items()}
-    inside = {_branch(name): old for name, old in inside.items()}
+    inside = {_branch_name(name): old for name, old in inside.items()}
+    # mmpretrain's head, where it has just the release's last two layers.
+    base = prefix.removesuffix('backbone.')
+    head = {
+        f'{base}{theirs}{leaf}': f'{ours}{leaf}'
+        for theirs, ours in _MMPRETRAIN.items()
+        for leaf in ('weight', 'bias')
+    }
+    layers = {name for name in names if name.startswith(f'{base}head.layers.')}
+    if prefix.endswith('backbone.') and layers == head.keys():
+        inside.update({ours: theirs for theirs, ours in head.items()})
 
-    found = {name: _tensor(state[old], old, source) for name, old in inside.items()}
-    if prefix.endswith('backbone.'):
-        base = prefix.removesuffix('backbone.') + 'head.layers.'
-        layers = {n: _tensor(state[names[n]], n, source) for n in names if base in n}
-        head = _from_mmpretrain(layers, prefix)
-        found.update(head)
-        outside = [name for name in outside if not (head and name in layers)]
-    left_out = Counter(name.split('.')[0] for name in outside)
+    found = {}
+    for name, old in inside.items():
+        value = state[names[old]]
+        if not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise WeightsError(f'{source}: {old} is a {kind}, not a tensor')
+        if name == 'conv_head.weight' and value.ndim == 2:  # mmpretrain's is linear
+            value = value[:, :, None, None]
+        found[name] = value.detach()
+    left_out = Counter(n.split('.')[0] for n in names.keys() - {*inside.values()})
     if counters:
         left_out['counters of thop'] = len(counters)
-    return Origin(kind or _kind(prefix, found, left_out), prefix, found, dict(left_out))
+    return Origin(kind or _kind(prefix, found, left_out), prefix, found, left_out)
 
 
 def _choose(names: list[str], wanted: str | None, source: str) -> str:
     """Return the prefix of the one GhostNet that is meant."""
     prefixes = [n.removesuffix(STEM) for n in names if f'.{n}'.endswith(f'.{STEM}')]
-    found = ' and '.join(map(repr, prefixes))
     if not prefixes:
         has = f'it has {examples(names)}' if names else 'it has no tensors'
-        raise WeightsError(
-            f'{source}: has no GhostNet: no tensor is named {STEM}; {has}'
-        )
+        raise WeightsError(f'{source}: has no GhostNet: no tensor {STEM}; {has}')
+    found = ' and '.join(map(repr, prefixes))
     if wanted is not None:
         wanted = f'{unwrapped(wanted).rstrip(".")}.'.lstrip('.')
         if wanted not in prefixes:
@@ -123,24 +122,15 @@ def _choose(names: list[str], wanted: str | None, source: str) -> str:
                 f'{source}: has no GhostNet with the prefix {wanted!r}; it has {found}'
             )
         return wanted
-    if len(prefixes) > 1:
-        prefixes = [p for p in ('', 'backbone.') if p in prefixes][:1]
-    if not prefixes:
+    preferred = [p for p in ('', 'backbone.') if p in prefixes] or prefixes
+    if len(prefixes) > 1 and preferred is prefixes:
         raise WeightsError(
             f'{source}: has several GhostNets, {found}; choose one with prefix='
         )
-    return prefixes[0]
+    return preferred[0]
 
 
-def _tensor(value: Any, name: str, source: str) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise WeightsError(
-            f'{source}: {name} is a {type(value).__name__}, not a tensor'
-        )
-    return value.detach()
-
-
-def _branch(name: str) -> str:
+def _branch_name(name: str) -> str:
     """Return this project's name of a weight in a branch of GhostNetV3.
 
     ``ghost1.primary_rpr_conv.0.bn1.bias`` (timm; the authors have ``bn``) is
@@ -160,45 +150,24 @@ def to_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, value in state.items():
         for theirs, ours in _BRANCHED.items():
             if re.search(rf'\.{re.escape(ours)}(convs|scale|skip)\.', name):
-                name = name.replace(ours, theirs).replace('_convs.', '_conv.')
-                name = name.replace('.bn.', '.bn1.')
+                name = name.replace(f'{ours}convs.', f'{theirs}conv.')
+                name = name.replace(ours, theirs).replace('.bn.', '.bn1.')
         renamed[name] = value
     return renamed
-
-
-def _from_mmpretrain(layers: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the release's last two layers from mmpretrain's head, if it has just them."""
-    base = prefix.removesuffix('backbone.')
-    names = {
-        f'{base}{theirs}{leaf}': f'{ours}{leaf}'
-        for theirs, ours in _MMPRETRAIN_HEAD.items()
-        for leaf in ('weight', 'bias')
-    }
-    if layers.keys() != names.keys():
-        return {}
-    found = {names[name]: value for name, value in layers.items()}
-    # The release's hidden layer is a 1x1 convolution.
-    hidden = found['conv_head.weight']
-    found['conv_head.weight'] = hidden[:, :, None, None] if hidden.ndim == 2 else hidden
-    return found
 
 
 def to_mmpretrain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename a network to the names of mmpretrain's ImageClassifier.
 
-    Args:
-        state: The weights by this project's names.
-
-    Returns:
-        The trunk under ``backbone.``; the head, if any, as ``StackedLinearClsHead``
-        with ``mid_channels=[1280]``.
+    The trunk comes under ``backbone.``; the head, if any, is that of
+    ``StackedLinearClsHead`` with ``mid_channels=[1280]``.
     """
     renamed = {}
     for name, value in state.items():
         if name == 'conv_head.weight' and value.ndim == 4:
             value = value[:, :, 0, 0]
         if name.startswith(HEAD):
-            for theirs, ours in _MMPRETRAIN_HEAD.items():
+            for theirs, ours in _MMPRETRAIN.items():
                 name = name.replace(ours, theirs)
         else:
             name = f'backbone.{name}'
@@ -208,14 +177,13 @@ def to_mmpretrain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _kind(prefix: str, found: Mapping[str, Tensor], left_out: Counter) -> str:
     heads = [part for part in left_out if re.search('neck|head', part)]
+    has_head = any(name.startswith(HEAD) for name in found)
     if 'timm_model.' in prefix:
         return "mmpretrain's wrapper of timm"
-    if prefix.endswith('backbone.') and ('conv_head.weight' in found or heads):
-        if 'conv_head.weight' in found or heads == ['head']:
+    if prefix.endswith('backbone.') and (has_head or heads):
+        if has_head or heads == ['head']:
             return 'a classifier of mmpretrain'
-        return f'a detector or segmentor with {", ".join(heads)}'
+        return f'a detector or segmentor with {", ".join(sorted(heads))}'
     if 'counters of thop' in left_out:
         return "the authors' release"
-    if any(name.startswith(HEAD) for name in found):
-        return "the authors' release or timm"
-    return 'a backbone'
+    return "the authors' release or timm" if has_head else 'a backbone'

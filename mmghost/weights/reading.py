@@ -38,28 +38,19 @@ _TIMEOUT = 30.0  # seconds that a server may stay silent
 _HUB_NAME = re.compile(r'(?:hf[-_]hub:)?(timm/[\w.-]+)')
 _HUB_URL = re.compile(r'https://huggingface\.co/([^/]+/[^/]+)/resolve/([^/]+)/([^?]+)')
 _OFFLINE = (
-    'Without a network, download it on another machine and give its path, or start from '
-    'random weights: init_cfg=None (load_from=None where a config has that), '
-    'pretrained=False in get_model'
+    'Without a network, download it elsewhere and give its path, or start from random '
+    'weights: init_cfg=None, load_from=None where a config has that'
 )
 
 
 @dataclass
 class WeightFile:
-    """A weight file.
+    """A weight file."""
 
-    Args:
-        source: The file as given by the user.
-        format: ``'torch'``, ``'MindSpore'`` or ``'safetensors'``.
-        content: The weights, or a dict that has them under a key.
-        container: That key, or ``''``.
-        sha256: Checksum of the file.
-    """
-
-    source: str
-    format: str
-    content: Mapping[str, Any]
-    container: str
+    source: str  # as given by the user
+    format: str  # 'torch', 'MindSpore' or 'safetensors'
+    content: Mapping[str, Any]  # the weights, or a dict that has them under a key
+    container: str  # that key, or ''
     sha256: str
 
     @property
@@ -144,13 +135,9 @@ def _read_mindspore(path: Path, source: str) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path, source: str) -> dict[str, Tensor]:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise WeightsError(
-            f'{source}: is a safetensors file: pip install safetensors'
-        ) from error
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -260,12 +247,8 @@ def local_path(source: str) -> Iterator[Path]:
 def _from_hub(
     source: str, repo: str, revision: str = 'main', name: str = 'model.safetensors'
 ) -> Path:
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise WeightsError(
-            f'{source}: is on the Hugging Face Hub: pip install huggingface_hub'
-        ) from error
+    import huggingface_hub
+
     try:
         return Path(huggingface_hub.hf_hub_download(repo, name, revision=revision))
     except (OSError, ValueError) as error:  # also requests' and httpx' errors
