@@ -1,3 +1,2 @@
-# Short name of the DeepLabV3 with GhostNetV2 1.0 on ADE20K; what it reproduces stands
-# there.
+# Short name of DeepLabV3 with GhostNetV2 1.0 on ADE20K, explained in its base.
 _base_ = './segmentation/ghostnetv2-1.0-d8_deeplabv3_4xb4-160k_ade20k-512x512.py'

@@ -1,2 +1,2 @@
-# Short name of the RetinaNet with GhostNetV2 1.0 on COCO; what it reproduces stands there.
+# Short name of RetinaNet with GhostNetV2 1.0 on COCO, explained in its base.
 _base_ = './detection/retinanet_ghostnetv2-1.0_fpn_1x_coco.py'

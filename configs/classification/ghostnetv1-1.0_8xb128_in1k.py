@@ -1,6 +1,6 @@
-# GhostNetV1 1.0 on ImageNet-1k: the baseline without DFC attention. Its authors gave no
-# command for training it, so it gets GhostNetV2's recipe, which also makes the two
-# comparable: 8 GPUs x 128 pictures, 450 epochs, from random weights.
+# GhostNetV1 1.0 on ImageNet-1k, the baseline without DFC attention. Its authors
+# published no command for training it, so it gets the recipe of GhostNetV2, which makes
+# the two comparable: 8 GPUs x 128 images, 450 epochs, from scratch.
 # Numbers: top-1 73.9 in the GhostNet paper; not trained by this project.
 _base_ = './ghostnetv2-1.0_8xb128_in1k.py'
 

@@ -1,6 +1,7 @@
-# Sign Language Digits with GhostNetV2 1.0 from scratch, on the CPU: the fine-tuning
-# config without weights, 12 epochs and an lr for random ones, set once. The first of
-# several configs that compare networks under the same budget and seed (docs/results.md).
+# GhostNetV2 1.0 on Sign Language Digits, from scratch on a CPU: the fine-tuning config
+# without weights, 12 epochs, and an lr for random weights. The first of several configs
+# that compare networks under the same budget and seed.
+# Numbers: measured by this project, docs/results.md.
 _base_ = [
     '../_base_/models/ghostnetv2_classifier.py',
     '../_base_/datasets/sign_digits.py',

@@ -1,4 +1,4 @@
-# Fine-tuning GhostNetV2 1.6 on pictures of one's own; see ghostnetv2-1.0_finetune.py.
+# Fine-tuning GhostNetV2 1.6 on your own images; see ghostnetv2-1.0_finetune.py.
 _base_ = './ghostnetv2-1.0_finetune.py'
 
 model = dict(backbone=dict(widen_factor=1.6), head=dict(in_channels=1536))

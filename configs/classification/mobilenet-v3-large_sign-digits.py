@@ -1,5 +1,6 @@
-# Sign Language Digits with mmpretrain's MobileNetV3 large: the comparison for
-# ghostnetv2-1.0_sign-digits.py, different in backbone and activation alone.
+# mmpretrain's MobileNetV3 large on Sign Language Digits: the comparison for
+# ghostnetv2-1.0_sign-digits.py. Only backbone and activation differ.
+# Numbers: measured by this project, docs/results.md.
 _base_ = './ghostnetv2-1.0_sign-digits.py'
 
 model = dict(

@@ -1,8 +1,12 @@
-# Faster R-CNN with GhostNetV1 1.1 on COCO: the baseline that costs what GhostNetV2 1.0
-# does (167 M MACs at 224). 8 GPUs x 2 pictures, 12 epochs, 1333x800.
-# Weights: none of this width are published; train them (configs/classification) and name
-# the file: --cfg-options model.backbone.init_cfg.checkpoint=PATH
-# Numbers: the GhostNet paper (https://arxiv.org/abs/1911.11907) reports AP 26.9.
+# Faster R-CNN with GhostNetV1 1.1 on COCO: the baseline at the cost of GhostNetV2 1.0
+# (167 M MACs at 224). 8 GPUs x 2 images, 12 epochs, 1333x800.
+# Weights: none of this width are published. Train them (configs/classification) and
+# pass the file:
+#   --cfg-options model.backbone.init_cfg.checkpoint=PATH
+# Without weights, the preflight check stops the training, because frozen random layers
+# learn nothing. From scratch: retinanet_ghostnetv2-1.0_fpn_1x_coco.py.
+# Numbers: the 26.9 AP of the GhostNet paper (https://arxiv.org/abs/1911.11907) is from
+# another recipe and no target.
 _base_ = './faster-rcnn_ghostnetv2-1.0_fpn_1x_coco.py'
 
 model = dict(

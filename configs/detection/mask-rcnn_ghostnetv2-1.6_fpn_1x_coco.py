@@ -1,6 +1,6 @@
-# Mask R-CNN with GhostNetV2 1.6 on COCO: as mask-rcnn_ghostnetv2-1.0_fpn_1x_coco.py,
-# wider. 8 GPUs x 2 pictures, 12 epochs, 1333x800. Weights: the authors' ImageNet release.
-# Numbers: lr and schedule are mmdet's; no published AP with this backbone was found.
+# Mask R-CNN with GhostNetV2 1.6 on COCO: mask-rcnn_ghostnetv2-1.0_fpn_1x_coco.py,
+# wider. 8 GPUs x 2 images, 12 epochs, 1333x800.
+# Weights: ImageNet, from the release. Numbers: no published AP was found.
 _base_ = './mask-rcnn_ghostnetv2-1.0_fpn_1x_coco.py'
 
 model = dict(

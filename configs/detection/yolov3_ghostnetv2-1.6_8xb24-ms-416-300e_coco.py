@@ -1,6 +1,6 @@
-# YOLOv3 with GhostNetV2 1.6 on COCO at 416 px: as
-# yolov3_ghostnetv2-1.0_8xb24-ms-416-300e_coco.py, wider. 8 GPUs x 24 pictures.
-# Weights: the authors' ImageNet release. Numbers: none published were found.
+# YOLOv3 with GhostNetV2 1.6 on COCO at 416 px:
+# yolov3_ghostnetv2-1.0_8xb24-ms-416-300e_coco.py, wider. 8 GPUs x 24 images.
+# Weights: ImageNet, from the release. Numbers: no published AP was found.
 _base_ = './yolov3_ghostnetv2-1.0_8xb24-ms-416-300e_coco.py'
 
 model = dict(

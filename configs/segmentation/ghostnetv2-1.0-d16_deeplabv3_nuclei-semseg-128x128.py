@@ -1,5 +1,5 @@
-# Nuclei with a light DeepLabV3, for trying out its export (docs/deployment.md). All else as
-# under GhostNetV2's DeepLabV3+.
+# A light DeepLabV3 on nuclei, to try its export (docs/deployment.md). Everything else
+# is as under the DeepLabV3+ of GhostNetV2.
 _base_ = './ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py'
 
 model = dict(

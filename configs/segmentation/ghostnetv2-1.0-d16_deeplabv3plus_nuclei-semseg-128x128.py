@@ -1,8 +1,8 @@
-# Nuclei with GhostNetV2 1.0 at output stride 16 under a light DeepLabV3+, from scratch on
+# A light DeepLabV3+ with GhostNetV2 1.0 at output stride 16 on nuclei, from scratch on
 # the CPU: the first of four configs that compare backbones under the same head, budget
-# and seed (docs/results.md). The head's dilations fit stride 16 and stride 32 alike. One
-# process, batch 4, 600 iterations; lr and schedule are tuned for none of the four (200
-# iterations were tried with the first alone, and found background only).
+# and seed. The dilations of the head fit strides 16 and 32. One process, batch 4, 600
+# iterations; lr and schedule are tuned for none of the four.
+# Numbers: measured by this project, docs/results.md.
 _base_ = [
     '../_base_/models/deeplabv3plus_ghostnetv2.py',
     '../_base_/datasets/nuclei_segmentation.py',
@@ -34,5 +34,6 @@ param_scheduler = [
 auto_scale_lr = dict(enable=False, base_batch_size=4)
 
 randomness = dict(seed=0)
+custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=max_iters, save_best=None))

@@ -1,5 +1,5 @@
-# LR-ASPP with GhostNetV2 1.0 at output stride 16 on ADE20K, the lightest of the heads, for
-# phones. 4 GPUs x 4 pictures, 160 000 iterations, 512x512. Weights: the authors' ImageNet
+# LR-ASPP with GhostNetV2 1.0 at output stride 16 on ADE20K, the lightest head, for
+# phones. 4 GPUs x 4 images, 160 000 iterations, 512x512. Weights: ImageNet, from the
 # release.
 # Numbers: schedule and augmentation are those of the DeepLab configs (the zoo trains
 # LR-ASPP on Cityscapes only); no published mIoU was found.
@@ -12,4 +12,4 @@ _base_ = [
 
 custom_imports = dict(
     imports=['mmghost', 'mmghost.models.lraspp'], allow_failed_imports=False)
-sync_bn = 'torch'  # where processes share the work; one process keeps BN
+sync_bn = 'torch'  # with several processes; a single one keeps BN

@@ -1,7 +1,8 @@
-# DeepLabV3 with GhostNetV2 1.0 at its own stride 32 on ADE20K: as
-# ghostnetv2-1.0-d8_deeplabv3_4xb4-160k_ade20k-512x512.py, undilated, with ASPP's dilations
-# quartered. 4 GPUs x 4 pictures, 160 000 iterations.
-# Numbers: lr and schedule are the zoo's; no published mIoU was found.
+# DeepLabV3 with GhostNetV2 1.0 at its own stride 32 on ADE20K:
+# ghostnetv2-1.0-d8_deeplabv3_4xb4-160k_ade20k-512x512.py without dilation in the
+# backbone and with a quarter of ASPP's dilations. 4 GPUs x 4 images, 160 000
+# iterations. Weights: ImageNet, from the release.
+# Numbers: no published mIoU was found.
 _base_ = './ghostnetv2-1.0-d8_deeplabv3_4xb4-160k_ade20k-512x512.py'
 
 model = dict(

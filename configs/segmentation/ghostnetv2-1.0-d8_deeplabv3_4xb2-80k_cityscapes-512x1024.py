@@ -1,7 +1,7 @@
 # DeepLabV3 with GhostNetV2 1.0 at output stride 8 on Cityscapes: the recipe of mmseg's
-# mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024 with the backbone exchanged.
-# 4 GPUs x 2 pictures, 80 000 iterations, 512x1024. Weights: the authors' ImageNet release.
-# Numbers: lr and schedule are the zoo's; no published mIoU with this backbone was found.
+# mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024 with another backbone.
+# 4 GPUs x 2 images, 80 000 iterations, 512x1024. Weights: ImageNet, from the release.
+# Numbers: no published mIoU with this backbone was found.
 _base_ = [
     '../_base_/models/deeplabv3_ghostnetv2.py',
     '../_base_/datasets/cityscapes.py',
@@ -13,5 +13,5 @@ model = dict(
     data_preprocessor=dict(size=(512, 1024)),
     decode_head=dict(num_classes=19),
     auxiliary_head=dict(num_classes=19))
-sync_bn = 'torch'  # where processes share the work; one process keeps BN
+sync_bn = 'torch'  # with several processes; a single one keeps BN
 default_hooks = dict(checkpoint=dict(interval=8000))

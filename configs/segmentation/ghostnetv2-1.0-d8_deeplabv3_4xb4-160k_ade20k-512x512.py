@@ -1,11 +1,11 @@
 # DeepLabV3 with GhostNetV2 1.0 at output stride 8 on ADE20K: the recipe of mmseg's
-# mobilenet-v2-d8_deeplabv3_4xb4-160k_ade20k-512x512 with the backbone exchanged, whose
-# strides are exactly a trous here. 4 GPUs x 4 pictures, 160 000 iterations, 512x512.
-# Weights: the authors' ImageNet release, fetched on first use. Without a network:
+# mobilenet-v2-d8_deeplabv3_4xb4-160k_ade20k-512x512 with another backbone, whose output
+# stride is exactly a trous. 4 GPUs x 4 images, 160 000 iterations, 512x512.
+# Weights: ImageNet, from the release, downloaded on first use. Offline:
 #   --cfg-options model.backbone.init_cfg.checkpoint=PATH/ck_ghostnetv2_10.pth.tar
 # From scratch: --cfg-options model.backbone.init_cfg=None
-# Numbers: lr and schedule are the zoo's, whose MobileNetV2 reaches mIoU 34.08; 35.52 is
-# told of GhostNetV2 1.0 (unconfirmed, output stride not known).
+# Numbers: the MobileNetV2 of the zoo has mIoU 34.08. 35.52 is quoted for GhostNetV2 1.0
+# (unconfirmed, output stride not known).
 _base_ = [
     '../_base_/models/deeplabv3_ghostnetv2.py',
     '../_base_/datasets/ade20k.py',
@@ -13,4 +13,4 @@ _base_ = [
     '../_base_/runtimes/segmentation.py',
 ]
 
-sync_bn = 'torch'  # where processes share the work; one process keeps BN
+sync_bn = 'torch'  # with several processes; a single one keeps BN

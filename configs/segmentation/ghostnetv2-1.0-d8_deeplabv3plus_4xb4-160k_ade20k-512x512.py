@@ -1,8 +1,7 @@
 # DeepLabV3+ with GhostNetV2 1.0 at output stride 8 on ADE20K: the recipe of mmseg's
-# mobilenet-v2-d8_deeplabv3plus_4xb4-160k_ade20k-512x512 with the backbone exchanged.
-# 4 GPUs x 4 pictures, 160 000 iterations, 512x512. Weights: the authors' ImageNet release.
-# Numbers: lr and schedule are the zoo's, whose MobileNetV2 reaches mIoU 34.02; no
-# published one with this backbone was found.
+# mobilenet-v2-d8_deeplabv3plus_4xb4-160k_ade20k-512x512 with another backbone.
+# 4 GPUs x 4 images, 160 000 iterations, 512x512. Weights: ImageNet, from the release.
+# Numbers: the MobileNetV2 of the zoo has mIoU 34.02; none with this backbone was found.
 _base_ = [
     '../_base_/models/deeplabv3plus_ghostnetv2.py',
     '../_base_/datasets/ade20k.py',
@@ -10,4 +9,4 @@ _base_ = [
     '../_base_/runtimes/segmentation.py',
 ]
 
-sync_bn = 'torch'  # where processes share the work; one process keeps BN
+sync_bn = 'torch'  # with several processes; a single one keeps BN

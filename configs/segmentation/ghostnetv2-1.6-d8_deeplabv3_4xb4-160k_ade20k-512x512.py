@@ -1,7 +1,7 @@
-# DeepLabV3 with GhostNetV2 1.6 at output stride 8 on ADE20K: as
-# ghostnetv2-1.0-d8_deeplabv3_4xb4-160k_ade20k-512x512.py, wider. 4 GPUs x 4 pictures,
-# 160 000 iterations. Weights: the authors' ImageNet release.
-# Numbers: lr and schedule are the zoo's; no published mIoU was found.
+# DeepLabV3 with GhostNetV2 1.6 at output stride 8 on ADE20K:
+# ghostnetv2-1.0-d8_deeplabv3_4xb4-160k_ade20k-512x512.py, wider. 4 GPUs x 4 images,
+# 160 000 iterations. Weights: ImageNet, from the release.
+# Numbers: no published mIoU was found.
 _base_ = './ghostnetv2-1.0-d8_deeplabv3_4xb4-160k_ade20k-512x512.py'
 
 model = dict(

@@ -1,8 +1,8 @@
-# ADE20K (SceneParsing) as mmseg reads it: 150 classes, 0 in a label map is "unlabelled"
-# and ignored; shorter side 512 px, in training times 0.5 to 2 and cropped to 512x512;
-# 4 pictures on each GPU. data/ade/ADEChallengeData2016 holds images/{training,validation}
-# and annotations/{training,validation}.
-dataset_type = 'ADE20KDataset'  # reduces the zero label of its own accord
+# ADE20K (SceneParsing) as in mmseg: 150 classes, label 0 is "other" and ignored;
+# shorter side 512 px, in training scaled by 0.5 to 2 and cropped to 512x512; 4 images
+# per GPU. data/ade/ADEChallengeData2016 holds images/{training,validation} and
+# annotations/{training,validation}.
+dataset_type = 'ADE20KDataset'  # reduces the zero label by itself
 data_root = 'data/ade/ADEChallengeData2016'
 crop_size = (512, 512)
 
@@ -16,7 +16,7 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
-# Label maps are loaded after Resize: predictions are brought to the picture's own size.
+# Label maps are loaded after Resize: predictions are resized to the original image.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),

@@ -1,5 +1,5 @@
-# Pictures of one's own in one folder for each class: data/mine/train/CLASS/*.jpg and
-# data/mine/val/CLASS/*.jpg. Labels follow the sorted names of the folders.
+# Your own images in one folder per class: data/mine/train/CLASS/*.jpg and
+# data/mine/val/CLASS/*.jpg. Labels follow the sorted folder names.
 data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 

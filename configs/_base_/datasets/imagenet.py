@@ -1,12 +1,12 @@
-# ImageNet-1k as the authors' recipe feeds it (timm's transforms; docs/pretraining.md
-# names the test behind each line). data/imagenet holds train/ and val/ with one folder
-# for each class, or meta/train.txt and meta/val.txt beside them. Pictures are decoded by
-# Pillow, and EXIF rotations are left alone, as timm does. 8 GPUs x 128 pictures.
+# ImageNet-1k with the transforms of timm, which the release trains with
+# (docs/pretraining.md names the test of each line). data/imagenet holds train/ and val/
+# with one folder per class, or meta/train.txt and meta/val.txt beside them. As in timm,
+# Pillow decodes and EXIF rotations are ignored. 8 GPUs x 128 images.
 mean = [123.675, 116.28, 103.53]
 std = [58.395, 57.12, 57.375]
 
-# Random erasing is done here, on the normalised batch, for it fills with N(0, 1). The
-# type needs custom_imports = dict(imports=['mmghost', 'mmghost.datasets.preprocessing']).
+# Random erasing fills with N(0, 1) and so works on the normalized batch. The type needs
+# custom_imports = dict(imports=['mmghost', 'mmghost.recipes.preprocessing']).
 data_preprocessor = dict(
     type='ErasingDataPreprocessor',
     mean=mean,
@@ -20,7 +20,7 @@ load = dict(
     imdecode_backend='pillow')
 train_pipeline = [
     load,
-    # 8 to 100 % of the area, 3:4 to 4:3, bilinear or bicubic by the toss of a coin.
+    # 8 to 100 % of the area, 3:4 to 4:3, bilinear or bicubic at random.
     dict(
         type='RandomChoice',
         transforms=[
@@ -32,7 +32,7 @@ train_pipeline = [
             for interpolation in ('bilinear', 'bicubic')
         ]),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    # rand-m9-mstd0.5; what shears, shifts and rotations uncover gets the mean colour.
+    # rand-m9-mstd0.5; uncovered pixels get the mean color.
     dict(
         type='mmghost.TimmRandAugment',
         magnitude=9,
@@ -51,8 +51,8 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=128,
     num_workers=7,
-    # New workers every epoch would cost time, and draw the same crops again where there
-    # is no ExactResumeHook.
+    # New workers every epoch would cost time and, without ExactResumeHook, draw the
+    # same crops again.
     persistent_workers=True,
     drop_last=True,
     dataset=dict(

@@ -1,6 +1,6 @@
-# ImageNet-1k's validation set, for evaluation alone: shorter side 256 px (bilinear),
-# centre crop 224 px, RGB, ImageNet's mean and deviation. data/imagenet holds val/ with
-# one folder for each class, or meta/val.txt beside it.
+# The validation set of ImageNet-1k: shorter side 256 px (bilinear), center crop 224 px,
+# RGB, ImageNet mean and std. data/imagenet holds val/ with one folder per class, or
+# meta/val.txt beside it.
 data_preprocessor = dict(
     num_classes=1000,
     mean=[123.675, 116.28, 103.53],

@@ -1,6 +1,6 @@
-# Cell nuclei against background (Data Science Bowl 2018) in the layout of one's own data:
-# img_dir/{train,val}/*.jpg and ann_dir/{train,val}/*.png below data/nuclei_semseg, 160
-# pictures to train on and 40 to test on, 256 to 640 px. Crops of 128x128, batch 4.
+# Cell nuclei and background (Data Science Bowl 2018) in the layout of custom data:
+# img_dir/{train,val}/*.jpg and ann_dir/{train,val}/*.png in data/nuclei_semseg, 160
+# images to train on and 40 to test on, 256 to 640 px. Crops of 128x128, batch 4.
 dataset_type = 'BaseSegDataset'
 data_root = 'data/nuclei_semseg'
 metainfo = dict(classes=('background', 'nucleus'), palette=[[0, 0, 0], [255, 160, 0]])

@@ -1,6 +1,6 @@
-# The generated Shapes data set, label maps: 1000 pictures to train on, 100 to test on,
-# 192x192 px; 8 kinds of shape and the background, which is a class of its own here.
-# `python tools/dataset_tools/make_shapes.py data/shapes8 --only ade` makes it.
+# The generated Shapes dataset with label maps: 1000 images to train on, 100 to test on,
+# 192x192 px; 8 kinds of shape, and the background as a class of its own. Made by
+#   python tools/dataset_tools/make_shapes.py data/shapes8 --only ade
 dataset_type = 'BaseSegDataset'
 data_root = 'data/shapes8/ade/ADEChallengeData2016'
 metainfo = dict(

@@ -1,5 +1,5 @@
-# Sign Language Digits (Mavi 2020, arXiv:2011.08927), 10 classes, 100x100 px, in
-# data/sign_digits: 1653 pictures in train/0 to train/9, 409 in val/. Seen at 96 px.
+# Sign Language Digits (Mavi 2020, arXiv:2011.08927): 10 classes, 100x100 px, 1653
+# images in data/sign_digits/train/0 to 9 and 409 in val/. Used at 96 px.
 data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 

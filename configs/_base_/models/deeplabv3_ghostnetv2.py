@@ -1,12 +1,11 @@
-# DeepLabV3 (https://arxiv.org/abs/1706.05587) as mmseg's deeplabv3_r50-d8 builds it, on
-# GhostNetV2 1.0 with output stride 8.
-# The main head reads stage 4, the last bottlenecks (160 channels), not stage 5, the 1x1
-# convolution behind them (960): the zoo's MobileNetV2 row, too, reads its last bottleneck
-# (320) and leaves out the 1x1 convolution that prepares the classifier. That one adds no
-# context, and ASPP's three 3x3 convolutions would cost six times as much on it. The
-# auxiliary head reads stage 3. At output stride 16 ASPP's dilations halve (6, 12, 18), at
-# 32 once more (3, 6, 9), so that they reach as far in the picture.
-# BN; configs for many GPUs turn it into SyncBN with sync_bn = 'torch'.
+# DeepLabV3 (https://arxiv.org/abs/1706.05587) of mmseg's deeplabv3_r50-d8 on GhostNetV2
+# 1.0 with output stride 8. The decode head reads stage 4, the last bottlenecks (160
+# channels). Stage 5, the 1x1 convolution after them (960), prepares the classifier: it
+# adds no context, and the 3x3 convolutions of ASPP would cost six times as much on it.
+# The MobileNetV2 of the zoo skips it as well. The auxiliary head reads stage 3. ASPP
+# has half the dilations (6, 12, 18) at output stride 16 and a quarter (3, 6, 9) at 32,
+# so that it reaches equally far. BN; configs for several GPUs make it SyncBN with
+# sync_bn = 'torch'.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',

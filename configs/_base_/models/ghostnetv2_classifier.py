@@ -1,6 +1,6 @@
-# GhostNetV2 1.0 as mmpretrain's classifier. The layers behind the pooling are the
-# release's: 1280 channels whatever the width, ReLU, dropout 0.2, linear. The release's
-# files and timm's can be given as load_from=, MindSpore's too (docs/weights.md).
+# GhostNetV2 1.0 as a classifier of mmpretrain. The layers after the pooling are those
+# of the release: 1280 channels at every width, ReLU, dropout 0.2, linear. Files of the
+# release, timm and MindSpore can be given as load_from= (docs/weights.md).
 model = dict(
     type='ImageClassifier',
     backbone=dict(type='GhostNetV2', widen_factor=1.0, out_indices=(5,)),

@@ -1,31 +1,14 @@
-# LR-ASPP (https://arxiv.org/abs/1905.02244) on GhostNetV2 1.0 with output stride 16, the
-# stride that the paper ships to phones: a gate from the picture's average on the last
-# features (stage 5, the 1x1 convolution, which only 1x1 convolutions read here), refined
-# with those of strides 8 and 4. The head is mmseg's but for the average: mmseg pools
-# 49x49 windows, which maps of less than 49 px (pictures of less than 784 px) do not have.
-# BN; configs for many GPUs turn it into SyncBN with sync_bn = 'torch'.
-norm_cfg = dict(type='BN', requires_grad=True)
+# LR-ASPP (https://arxiv.org/abs/1905.02244) on GhostNetV2 1.0 with output stride 16,
+# which the paper uses on phones: a gate from the global average on the last features
+# (stage 5, read by 1x1 convolutions only), refined with the features of strides 8 and
+# 4. The head is that of mmseg with a global average. mmseg pools windows of 49x49,
+# which the maps of images below 784 px do not have. Data preprocessor and BN are those
+# of deeplabv3_ghostnetv2.py.
+_base_ = './deeplabv3_ghostnetv2.py'
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(512, 512)),
-    backbone=dict(
-        type='GhostNetV2',
-        widen_factor=1.0,
-        out_indices=(1, 2, 5),
-        output_stride=16,
-        norm_cfg=norm_cfg,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/GhostNetV2/ck_ghostnetv2_10.pth.tar'
-        )),
+    backbone=dict(out_indices=(1, 2, 5), output_stride=16),
     decode_head=dict(
+        _delete_=True,
         type='GlobalLRASPPHead',
         in_channels=(24, 40, 960),
         in_index=(0, 1, 2),
@@ -34,9 +17,8 @@ model = dict(
         input_transform='multiple_select',
         dropout_ratio=0.1,
         num_classes=150,
-        norm_cfg=norm_cfg,
+        norm_cfg=dict(type='BN', requires_grad=True),
         act_cfg=dict(type='ReLU'),
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    auxiliary_head=None)

@@ -1,7 +1,5 @@
-# RTMDet (https://arxiv.org/abs/2212.07784) with the neck and head of mmdet's RTMDet-tiny
-# (96 channels, one block a stage) on GhostNetV2 1.0, strides 8, 16 and 32. Pictures are RGB
-# with ImageNet's mean, which the weights are for, where mmdet's own are BGR.
-# BN; mmdet takes SyncBN, which configs for many GPUs get with sync_bn = 'torch'.
+# The RTMDet of rtmdet_ghostnetv2-1.0_8xb32-300e_coco.py without a dataset and a
+# schedule: for configs of custom data.
 norm_cfg = dict(type='BN')
 act_cfg = dict(type='SiLU', inplace=True)
 model = dict(

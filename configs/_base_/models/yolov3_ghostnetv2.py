@@ -1,7 +1,6 @@
-# YOLOv3 (https://arxiv.org/abs/1804.02767) as mmdet's zoo builds it on MobileNetV2, on
-# GhostNetV2 1.0: 96 channels in neck and head, strides 32, 16 and 8 in that order, which
-# the backbone's outputs 4, 3 and 2 have. The backbone keeps its own ReLU. Anchors are
-# those for 416 px; nothing is frozen.
+# The YOLOv3 (https://arxiv.org/abs/1804.02767) of mmdet's zoo for MobileNetV2 on
+# GhostNetV2 1.0, as in yolov3_ghostnetv2-1.0_8xb24-ms-416-300e_coco.py, without a
+# dataset and a schedule: for configs of custom data.
 model = dict(
     type='YOLOV3',
     data_preprocessor=dict(

@@ -1,5 +1,6 @@
-# Runtime of every semantic segmentation config: mmseg's defaults (training is counted in
-# iterations), and before the first one a check that the data and the checkpoint fit.
+# Runtime of the semantic segmentation configs: the defaults of mmseg, which counts in
+# iterations, and the hooks that keep a run safe. Written out, because `mmseg::` bases
+# do not resolve on the onedl stack.
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmghost'], allow_failed_imports=False)
 

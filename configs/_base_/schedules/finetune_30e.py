@@ -1,6 +1,6 @@
-# 30 epochs of AdamW for data of one's own: lr 5e-4 for 32 pictures a step, up from zero
-# over 2 epochs, then down a cosine to the last one. Another number of epochs, at least 3:
-# train_cfg = dict(max_epochs=N). `--auto-scale-lr` fits lr to another batch size.
+# 30 epochs of AdamW for custom data: lr 5e-4 for 32 images per step, 2 epochs of
+# warmup, then cosine to the last epoch. For another number of epochs, at least 3:
+# train_cfg = dict(max_epochs=N). `--auto-scale-lr` scales lr to another batch size.
 train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()

@@ -1,5 +1,5 @@
-# mmseg's 160k: 160 000 iterations, SGD with lr 0.01 for 16 pictures (4 GPUs x 4), poly 0.9
-# down to 1e-4. `--auto-scale-lr` fits lr to another batch size.
+# The 160k of mmseg: 160 000 iterations, SGD with lr 0.01 for 16 images (4 GPUs x 4),
+# poly 0.9 to 1e-4. `--auto-scale-lr` scales lr to another batch size.
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=160000, val_interval=16000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,15 +1,8 @@
-# mmseg's 80k: 80 000 iterations, SGD with lr 0.01 for 8 pictures (4 GPUs x 2), poly 0.9
-# down to 1e-4. `--auto-scale-lr` fits lr to another batch size.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=80000, val_interval=8000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
+# The 80k of mmseg: 80 000 iterations, lr for 8 images (4 GPUs x 2), else as in the
+# 160k.
+_base_ = './schedule_160k.py'
+train_cfg = dict(max_iters=80000, val_interval=8000)
 param_scheduler = [
     dict(type='PolyLR', eta_min=1e-4, power=0.9, begin=0, end=80000, by_epoch=False),
 ]
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0005),
-    clip_grad=None)
-
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=8)
