@@ -19,7 +19,7 @@ def of_the_tree(configs: Iterable[Path]) -> list[Path]:
     )
 
 
-def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
+def randomize(model: nn.Module, seed: int = 0) -> nn.Module:
     """Fill weights and running statistics with random numbers that matter.
 
     Fresh weights would hide errors: biases and running means are 0, variances 1, and
@@ -57,8 +57,8 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
     return model
 
 
-def picture(*shape: int, seed: int = 1) -> torch.Tensor:
-    """Return a random picture, (N, C, H, W)."""
+def image(*shape: int, seed: int = 1) -> torch.Tensor:
+    """Return a random image, (N, C, H, W)."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -86,3 +86,7 @@ def changed(content: Any, path: str, value: Any) -> Any:
     else:
         node[last] = value
     return content
+
+
+# Names of version 1, until every test has moved.
+picture, randomise = image, randomize

@@ -1,0 +1,96 @@
+"""Deploy mode: batch norms and branches folded, the same numbers, no way back."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn as nn
+from mmcv.cnn import ConvModule
+
+from mmghost.errors import WeightsError
+from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
+from mmghost.models.folding import fold
+from tests.helpers import image, randomize, relative_error
+
+# In double precision: rounding would hide a small fault of a random network.
+EXACT = 1e-11
+CLASSES = pytest.mark.parametrize('cls', [GhostNetV1, GhostNetV2, GhostNetV3])
+
+
+@torch.no_grad()
+@CLASSES
+def test_the_deployed_form_computes_the_same(cls):
+    model = randomize(cls(0.5, out_indices=range(6))).double().eval()
+    deployed = copy.deepcopy(model).switch_to_deploy()
+    assert deployed.deploy and not model.deploy
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in deployed.modules())
+    assert not any(p.requires_grad for p in deployed.parameters())
+    x = image(2, 3, 97, 65).double()
+    for ours, wanted in zip(deployed(x), model(x), strict=True):
+        assert relative_error(ours, wanted) < EXACT
+
+
+def test_a_folded_v3_is_a_folded_v2_to_the_tensor():
+    v3 = GhostNetV3(deploy=True).state_dict()
+    v2 = GhostNetV2(deploy=True).state_dict()
+    assert {n: t.shape for n, t in v3.items()} == {n: t.shape for n, t in v2.items()}
+
+
+def test_switching_twice_changes_nothing():
+    model = GhostNetV2(0.25).switch_to_deploy()
+    before = copy.deepcopy(model.state_dict())
+    assert model.switch_to_deploy() is model
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+@torch.no_grad()
+def test_half_precision_is_folded_in_double():
+    model = randomize(GhostNetV2(0.25)).eval()
+    wanted = copy.deepcopy(model).double().switch_to_deploy()
+    halved = copy.deepcopy(model).bfloat16().switch_to_deploy()
+    for name, tensor in halved.state_dict().items():
+        assert tensor.dtype == torch.bfloat16
+        # one rounding of each batch norm's numbers to 8 bits, one of the product
+        assert relative_error(tensor.double(), wanted.state_dict()[name]) < 0.05, name
+
+
+@CLASSES
+def test_weights_of_another_form_are_refused(cls):
+    trained, deployed = cls(0.25), cls(0.25, deploy=True)
+    with pytest.raises(WeightsError, match='with deploy=True'):
+        trained.load_state_dict(deployed.state_dict(), strict=False)
+    remedy = 'GhostNetV3' if cls is GhostNetV3 else 'without deploy=True'
+    with pytest.raises(WeightsError, match=remedy):
+        deployed.load_state_dict(trained.state_dict(), strict=False)
+
+
+def test_weights_of_v3s_branches_are_refused_by_v2():
+    with pytest.raises(WeightsError, match="type='GhostNetV3'"):
+        GhostNetV2(0.25).load_state_dict(GhostNetV3(0.25).state_dict(), strict=False)
+
+
+@torch.no_grad()
+def test_necks_and_heads_of_conv_modules_are_folded_too():
+    norm = dict(type='BN')
+    shared = nn.Conv2d(8, 8, 1)
+    model = nn.Sequential(
+        ConvModule(3, 8, 3, norm_cfg=norm),
+        ConvModule(8, 8, 3, norm_cfg=norm, order=('norm', 'conv', 'act')),
+        ConvModule(8, 8, 3, norm_cfg=dict(type='GN', num_groups=2)),
+        nn.Sequential(shared, nn.BatchNorm2d(8)),
+        nn.Sequential(shared, nn.BatchNorm2d(8)),  # as RTMDet's head shares its convs
+    )
+    randomize(model).double().eval()
+    x = image(2, 3, 32, 32).double()
+    wanted = model(x)
+    assert fold(model) == 1, 'only what is a convolution and then its own batch norm'
+    assert relative_error(model(x), wanted) < EXACT
+
+
+@torch.no_grad()
+def test_a_deployed_classifier_computes_the_same_logits():
+    model = randomize(GhostNetClassifier(0.25, num_classes=7)).double().eval()
+    deployed = GhostNetClassifier(0.25, num_classes=7, deploy=True).double().eval()
+    deployed.load_state_dict(copy.deepcopy(model).switch_to_deploy().state_dict())
+    x = image(2, 3, 64, 64).double()
+    assert relative_error(deployed(x), model(x)) < EXACT
