@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.registry import METRICS, DefaultScope
+from mmengine.registry import METRICS
 
 from ..errors import examples
 from .annotations import load_coco
@@ -123,11 +123,11 @@ def check_metric_names(cfg: Config) -> Iterator[Problem]:
     """
     forms, such = [], []
     for evaluator in _listed(cfg.get('val_evaluator')):
-        kind = type_name(evaluator.get('type'))
-        with DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope):
-            default = getattr(METRICS.get(kind), 'default_prefix', None)
-        prefix = evaluator.get('prefix') or default
-        form, example = _RESULTS.get(kind, ('.+', '...'))
+        kind = evaluator.get('type')
+        with METRICS.switch_scope_and_registry(toolbox_of(cfg).scope) as metrics:
+            cls = metrics.get(kind) if isinstance(kind, str) else kind
+        prefix = evaluator.get('prefix') or getattr(cls, 'default_prefix', None)
+        form, example = _RESULTS.get(type_name(kind), ('.+', '...'))
         forms.append(f'{prefix}/({form})' if prefix else form)
         such.append(f'{prefix}/{example}' if prefix else example)
     hooks = {

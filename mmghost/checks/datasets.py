@@ -56,6 +56,12 @@ def check_dataset(
         images = [os.path.join(dataset.data_prefix.get('img') or '', n) for n in names]
         maps = []
     else:
+        folder = dataset.data_prefix.get('img_path') or '.'
+        # mmengine leaves out hidden files, but not hidden folders.
+        hidden = {name for name in os.listdir(folder) if is_hidden(name)}
+        hidden = {name for name in hidden if os.path.isdir(os.path.join(folder, name))}
+        if hidden and not source and 'CustomDataset' in kinds and dataset.with_label:
+            return [_hidden(folder, hidden)], []
         try:
             dataset.data_list = dataset.load_data_list()
         except Exception as error:  # the training would end in the same way
@@ -68,6 +74,12 @@ def check_dataset(
     if not any(problem.fatal for problem in problems):
         problems += check_files(images + maps, path, source)
     return problems, images
+
+
+def _hidden(folder: str, names: set[str]) -> Problem:
+    what = f'the toolbox reads {examples(sorted(names))} in it as part of the data'
+    remedy = 'move it away; what Jupyter and macOS leave there can be deleted'
+    return Problem(folder, what, remedy)
 
 
 def check_root(dataset: BaseDataset, path: str) -> Problem | None:
@@ -107,13 +119,10 @@ def _check_folders(
             folder, what, f'the images there end in {others or "nothing known"}'
         )
         return
-    # mmengine leaves out hidden files, but not hidden folders.
-    inside = (Path(os.path.relpath(image, folder)).parent for image in images)
+    inside = {Path(os.path.relpath(image, folder)).parent for image in images}
     hidden = {str(part) for part in inside if any(map(is_hidden, part.parts))}
     if hidden and not dataset.ann_file:
-        names = ' '.join(os.path.join(folder, name) for name in sorted(hidden))
-        what = f'the toolbox would read images from {examples(sorted(hidden))} there'
-        yield Problem(folder, what, f'they are no data, remove them: rm -r {names}')
+        yield _hidden(folder, hidden)
         return
     classes = list(dataset.metainfo.get('classes') or ())
     folders = sorted(getattr(dataset, 'folder_to_idx', ()))

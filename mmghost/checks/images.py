@@ -108,8 +108,8 @@ def image_fault(path: str, loader: Any = None, decode: bool = False) -> str | No
         return None
     backend = getattr(loader, 'imdecode_backend', 'cv2')
     return (
-        f'is a {kind}, which the backend {backend!r} of LoadImageFromFile cannot read: '
-        'convert it to 8-bit PNG or JPEG'
+        f'is a {kind}, which the backend {backend!r} of LoadImageFromFile cannot read; '
+        '8-bit PNG and JPEG are safe'
     )
 
 
@@ -139,10 +139,18 @@ def check_images(
 ) -> tuple[list[Problem], int]:
     """Check images as :func:`image_fault` does; return problems and how many were opened."""
     opened = look_at(paths, lambda path: image_fault(path, loader, decode), seconds)
-    faults = [f'{path} {fault}' for path, fault in opened if fault]
-    what = f'{len(faults)} of {len(opened)} images opened cannot be used: '
-    problem = Problem(where, what + examples(faults), 'replace these files')
-    return [problem] if faults else [], len(opened)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path, fault in opened:
+        if fault:  # Pillow's words behind a bracket count the bytes of each file
+            groups[fault.split(' (')[0]].append(path)
+    problems = []
+    for fault, group in groups.items():
+        what = f'{len(group)} of {len(opened)} images opened cannot be used: '
+        what += (
+            f'{examples(group)} - each {fault}' if group[1:] else f'{group[0]} {fault}'
+        )
+        problems.append(Problem(where, what, 'replace or convert these files'))
+    return problems, len(opened)
 
 
 def check_files(paths: Sequence[str], where: str, source: str) -> Iterator[Problem]:

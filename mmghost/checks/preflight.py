@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -64,11 +64,10 @@ def preflight(
             masks, train = reads_masks(cfg, f'{loader}_dataloader'), loader == 'train'
             found, images = check_dataset(dataset, path, annotations, masks)
             problems += found
-            if train:
-                problems += checks.check_num_classes(cfg, dataset, path)
-            problems += _check_class_folders(dataset, path, folders)
             if not images or any(problem.fatal for problem in found):
                 continue
+            problems += _check_class_folders(dataset, path, folders)
+            problems += checks.check_num_classes(cfg, dataset, path) if train else []
             load = [t for t in dataset.pipeline.transforms if hasattr(t, 'color_type')]
             load_image = load[0] if load else None
             left = deadline - time.monotonic()
@@ -150,17 +149,17 @@ def reads_masks(cfg: Config, loader: str) -> bool:
     return any(node.get('with_mask') is True for node in nodes)
 
 
-def _leaves(node: Any, path: str) -> list[tuple[str, dict]]:
-    """Return the datasets inside wrappers such as RepeatDataset and ConcatDataset."""
-    if not isinstance(node, dict):
-        return []
-    if isinstance(node.get('dataset'), dict):
-        return _leaves(node['dataset'], f'{path}.dataset')
-    parts = node.get('datasets')
-    if not isinstance(parts, list | tuple):
-        return [(path, node)]
-    places = [(f'{path}.datasets[{i}]', part) for i, part in enumerate(parts)]
-    return [leaf for place, part in places for leaf in _leaves(part, place)]
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, dict]]:
+    """Yield the datasets inside wrappers such as RepeatDataset and ConcatDataset."""
+    if isinstance(node, dict):
+        parts = [('', node.get('dataset'))] if 'dataset' in node else []
+        parts += [
+            (f's[{i}]', part) for i, part in enumerate(node.get('datasets') or ())
+        ]
+        for key, part in parts:
+            yield from _leaves(part, f'{path}.dataset{key}')
+        if not parts:
+            yield path, node
 
 
 def _check_class_folders(
