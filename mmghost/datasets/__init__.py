@@ -1,5 +1,5 @@
-"""Data sets and what their pictures go through."""
+"""Datasets: configs for data of your own (``custom``), and generated data (``shapes``)."""
 
-from .shapes import draw_picture, make_shapes
+from .shapes import draw_image, make_shapes
 
-__all__ = ['draw_picture', 'make_shapes']
+__all__ = ['draw_image', 'make_shapes']

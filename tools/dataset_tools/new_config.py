@@ -1,16 +1,17 @@
-"""Write a config for data of your own, that tools/train.py takes as it is."""
+"""Write a config for data of your own that tools/train.py takes as it is."""
 
 import argparse
 from collections.abc import Sequence
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.datasets.own import new_config
-from mmghost.datasets.own.making import TASKS, WIDTHS, Choices
-from mmghost.errors import run_door
+from mmghost.datasets.custom import Choices, new_config
+from mmghost.datasets.custom.label_maps import parse_value
+from mmghost.datasets.custom.making import TASKS, WIDTHS
+from mmghost.errors import cli_main
 
 EXAMPLES = """
 examples:
-  boxes in COCO's form, pictures in a folder `images` beside the files:
+  boxes in a COCO JSON, images in a folder `images` beside it:
       python tools/dataset_tools/new_config.py --task detection \\
           --train data/mine/train.json --val data/mine/val.json --out configs/mine.py
   boxes of Pascal VOC (XML files), lists in ImageSets/Main:
@@ -23,10 +24,14 @@ examples:
   boxes and masks, from scratch:
       python tools/dataset_tools/new_config.py --task instance --weights none \\
           --train data/mine/train.json --val data/mine/val.json --out configs/mine.py
-  one number a pixel:
+  label maps, one number for each pixel:
       python tools/dataset_tools/new_config.py --task segmentation \\
           --train data/mine/img_dir/train --val data/mine/img_dir/val \\
           --classes background nucleus --out configs/mine.py
+  masks of 0 and 255:
+      python tools/dataset_tools/new_config.py --task segmentation \\
+          --train data/mine/images/train --val data/mine/images/val \\
+          --classes background nucleus --label-values 0 255 --out configs/mine.py
   one folder for each class:
       python tools/dataset_tools/new_config.py --task classification \\
           --train data/mine/train --val data/mine/val --out configs/mine.py
@@ -46,23 +51,49 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         required=True,
         help='a COCO JSON, a YOLO data.yaml, a list of VOC or YOLO, or a folder',
     )
-    parser.add_argument('--val', required=True, help='the same to validate on')
+    parser.add_argument('--val', required=True, help='the same for validation')
     parser.add_argument('--out', required=True, help='the config to write')
     parser.add_argument(
-        '--images', help='folder of the pictures, where it is not found by itself'
+        '--images', help='folder of the images, if it is not found by itself'
     )
     parser.add_argument('--val-images', help='the same for --val (default: --images)')
     parser.add_argument('--train-maps', help='segmentation: folder of the label maps')
     parser.add_argument('--val-maps', help='segmentation: the same for --val')
     parser.add_argument(
+        '--map-suffix',
+        metavar='END',
+        help="segmentation: end of the label maps' names, such as _labelIds.png, if "
+        'there are several for each image',
+    )
+    parser.add_argument(
+        '--label-values',
+        nargs='+',
+        default=[],
+        metavar='VALUE',
+        help='segmentation: value or color (64,128,64) of each class in the label maps '
+        '(default: 0 1 2 ...)',
+    )
+    parser.add_argument(
+        '--ignore-label',
+        nargs='+',
+        default=[],
+        metavar='VALUE',
+        help='segmentation: values or colors that are no class (255 never is one)',
+    )
+    parser.add_argument(
         '--classes', nargs='+', default=[], metavar='NAME', help='the classes to learn'
+    )
+    parser.add_argument(
+        '--keep-empty',
+        action='store_true',
+        help='detection: train on images without objects, too',
     )
     parser.add_argument(
         '--model',
         help='detection: retinanet (default), faster-rcnn, yolov3 or rtmdet',
     )
     parser.add_argument(
-        '--width', type=float, default=1.0, help=f'of {WIDTHS} (default: 1.0)'
+        '--width', type=float, default=1.0, help=f'one of {WIDTHS} (default: 1.0)'
     )
     parser.add_argument(
         '--weights',
@@ -72,13 +103,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--light',
         action=argparse.BooleanOptionalAction,
-        help='light heads (default: where there is no GPU)',
+        help='light heads (default: without a GPU)',
     )
     parser.add_argument('--size', type=int, help='longer side of the input in px')
-    parser.add_argument('--batch', type=int, help='pictures a step')
-    parser.add_argument('--epochs', type=int, help='how often each picture is seen')
+    parser.add_argument('--batch', type=int, help='images in a step')
+    parser.add_argument('--epochs', type=int, help='number of epochs')
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace the config that is there'
+        '--overwrite', action='store_true', help='replace an existing config'
     )
     return parser.parse_args(arguments)
 
@@ -102,13 +133,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             size=args.size,
             batch=args.batch,
             epochs=args.epochs,
+            keep_empty=args.keep_empty,
+            map_suffix=args.map_suffix,
+            label_values=[parse_value(value) for value in args.label_values],
+            ignore_label=[parse_value(value) for value in args.ignore_label],
         ),
         overwrite=args.overwrite,
     )
-    print(
-        f'{path} is written. Have a look at it, then:\n  python tools/train.py {path}'
-    )
+    print(f'{path} is written. Look at it, then:\n  python tools/train.py {path}')
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)

@@ -1,27 +1,25 @@
-"""Making the Shapes data set, once: what is whole stays, what is not is made anew."""
+"""Write Shapes in the layouts of COCO, ADE20K and ImageNet."""
 
 import json
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 from rich.progress import track
 
-from .arguments import whole_number
-from .files import remove, write_json
-from .layouts import Job, Plan, write_lists, write_picture
-from .picture import SPLITS
+from .classes import parse_classes
+from .drawing import SPLITS, Instance, draw_image
 
-MANIFEST = 'shapes.json'  # stands there only while the data set is whole
-UNFINISHED = 'shapes.unfinished.json'  # stands there while it is not
+LAYOUTS = {'coco': 80, 'ade': 150, 'imagenet': 1000}  # classes of the originals
+MANIFEST = 'shapes.json'
+VERSION = 2  # of the drawing; raised when the same arguments give other images
+VAL_IDS = 1_000_000  # where the image ids of COCO's validation part begin
 
 
 @dataclass(frozen=True)
@@ -29,18 +27,17 @@ class ShapesSet:
     """What :func:`make_shapes` wrote or found.
 
     Attributes:
-        out: The folder that holds the layouts.
-        made: False if the same data set was there already.
-        classes: Names of the classes by layout, in the order of their labels. They say
-            what the shapes look like, also where COCO's own names stand in its files.
-        pictures: Number of pictures by layout and split.
-        instances: Number of labelled shapes in COCO's layout by split.
+        out: Folder of the layouts.
+        made: False if the same dataset was there already.
+        classes: Names of the classes by layout, in the order of their labels.
+        images: Number of images by layout and split.
+        instances: Number of labeled shapes in COCO's layout by split.
     """
 
     out: Path
     made: bool
     classes: dict[str, tuple[str, ...]]
-    pictures: dict[str, dict[str, int]]
+    images: dict[str, dict[str, int]]
     instances: dict[str, int]
 
 
@@ -48,223 +45,213 @@ def make_shapes(
     out: str | os.PathLike,
     train: int = 1000,
     val: int = 100,
-    size: int | Sequence[int] = 192,
-    max_size: int | Sequence[int] | None = None,
+    size: int = 192,
     classes: int | Sequence[str] = 8,
-    objects: int | Sequence[int] = (1, 6),
     seed: int = 0,
     only: str | Sequence[str] | None = None,
     like_originals: bool = False,
     workers: int = 1,
-    overwrite: bool = False,
     progress: bool = True,
 ) -> ShapesSet:
-    """Make the Shapes data set.
+    """Write the Shapes dataset, generated images for detection and classification.
 
-    The same arguments give the same bytes, whatever ``workers`` is, and a larger set
-    begins with the pictures of a smaller one of the same seed. Below ``out`` stand
+    Below ``out`` stand
 
-    - ``coco``: ``train2017``, ``val2017`` and ``annotations`` with boxes and masks.
-      The masks are run-length encoded, because polygons know no holes; mmdet reads
-      them with ``poly2mask=True``, its default.
-    - ``ade/ADEChallengeData2016``: the same pictures with label maps, in which 0 is
-      the background (ADE20K's "unlabelled") and the classes begin at 1.
-    - ``imagenet``: pictures of one shape in class folders, equally many of each class
-      and ``train`` or ``val`` in all, rounded up; ``meta`` lists them.
+    - ``coco``: ``train2017``, ``val2017`` and ``annotations`` with boxes and masks
+      (RLE, since polygons have no holes);
+    - ``ade/ADEChallengeData2016``: the same images with label maps, in which 0 is the
+      background and the classes begin at 1;
+    - ``imagenet``: images of one shape in class folders, equally many of each class,
+      listed in ``meta``.
 
-    A data set that is there and whole is left alone; an interrupted one is made anew.
+    A complete dataset of the same arguments is left alone, an interrupted one is made
+    again.
 
     Args:
         out: Folder to write to.
-        train: Number of pictures to train on.
-        val: Number of pictures to validate on.
-        size: Side or ``(height, width)`` in px.
-        max_size: If given, each side of each picture lies between ``size`` and this.
-        classes: Their number or names, see
-            :func:`~mmghost.datasets.shapes.parse_classes`.
-        objects: Number of shapes a picture, or the least and the most.
-        seed: Other seeds give other pictures.
+        train: Number of training images.
+        val: Number of validation images.
+        size: Side of the images in px.
+        classes: Number or names, see :func:`~mmghost.datasets.shapes.parse_classes`.
+        seed: Other seeds give other images.
         only: Layouts to write, of ``coco``, ``ade`` and ``imagenet``. Default: all.
-        like_originals: Have as many classes as the originals, whatever ``classes``
-            is, to try their configs: COCO's 80 with their ids and names, ADE20K's
-            150, ImageNet's 1000 folders. COCO's and ADE20K's pictures differ then.
-        workers: Number of processes that draw.
-        overwrite: Replace a data set that was made with other arguments.
+        like_originals: Take as many classes as the originals have, whatever ``classes``
+            says: COCO's 80 with their ids and names, ADE20K's 150, ImageNet's 1000.
+        workers: Number of threads that draw.
         progress: Show a progress bar.
 
     Returns:
-        What stands there now.
+        What is there now.
 
     Raises:
-        ValueError: If an argument is wrong; the message names it.
-        FileExistsError: If there is a data set made with other arguments and
-            ``overwrite`` is not set, or a file in the way that was not made by this
-            function. Such files are never replaced or removed.
+        ValueError: If an argument is out of range.
+        FileExistsError: If ``out`` holds Shapes made with other arguments, or folders
+            that this function did not make. Nothing is replaced.
     """
-    workers = whole_number('workers', workers, 1, 256)
-    plan = Plan.of(
-        train=train,
-        val=val,
-        size=size,
-        max_size=max_size,
-        classes=None if like_originals else classes,
-        objects=objects,
-        seed=seed,
-        only=only,
-    )
     out = Path(out)
-    found = _Found.look(out)
-    if found.whole and found.plans == [plan] and not found.lacks_files():
-        return _summary(out, plan, made=False)
-    if found.whole and found.plans != [plan] and not overwrite:
-        raise FileExistsError(
-            f'{out} holds a Shapes data set made with other arguments '
-            f'({found.difference(plan)}); choose another folder, or replace it with '
-            'overwrite (--overwrite)'
-        )
-    found.refuse_foreign_files(plan)
-
-    found.begin(plan)
-    jobs = list(plan.jobs())
-    scenes = {split: [] for split in SPLITS}
-    entries = _write_pictures(out, plan, jobs, workers, progress)
-    for scene, job in zip(entries, jobs):
-        if scene is not None:
-            scenes[job.split].append(scene)
-    write_lists(out, plan, scenes)
-    instances = {
-        split: sum(len(scene['annotations']) for scene in scenes[split])
-        for split in SPLITS
+    layouts = [only] if isinstance(only, str) else list(only or LAYOUTS)
+    if set(layouts) - set(LAYOUTS):
+        raise ValueError(f'only={only}: must be among {", ".join(LAYOUTS)}')
+    names = {
+        layout: parse_classes(count if like_originals else classes)
+        for layout, count in LAYOUTS.items()
+        if layout in layouts
     }
-    found.finish(plan, instances)
-    return _summary(out, plan, made=True)
+    limits = dict(
+        train=(train, 1, 999_999), val=(val, 1, 999_999), size=(size, 32, 8192)
+    )
+    for name, (value, least, most) in limits.items():
+        if not least <= value <= most:
+            raise ValueError(f'{name}={value}: must be in {least} to {most}')
+    if len(names.get('ade', ())) > 255:
+        raise ValueError('classes: label maps of ADE20K hold 255 classes at most')
+    counts = {
+        layout: {
+            # Equally many of each class in ImageNet's layout.
+            split: -(-count // len(known)) * len(known)
+            if layout == 'imagenet'
+            else count
+            for split, count in zip(SPLITS, (train, val))
+        }
+        for layout, known in names.items()
+    }
+    plan = dict(counts=counts, classes=names, size=size, seed=seed, version=VERSION)
+    found = _look(out, plan)
+    if found is not None:
+        return ShapesSet(out, False, names, counts, found)
 
-
-def _write_pictures(
-    out: Path, plan: Plan, jobs: Sequence[Job], workers: int, progress: bool
-) -> Iterator[dict | None]:
-    """Yield :func:`write_picture`'s answer for every job, in their order."""
-    function = partial(write_picture, out, plan)
+    jobs = list(_jobs(names, counts))
+    draw = partial(_write_image, out, seed, size, names)
     show = partial(track, description='Shapes', total=len(jobs), disable=not progress)
-    if workers == 1:
-        yield from show(map(function, jobs))
-        return
-    # Processes are spawned, because OpenMP and OpenCV may hang in forked ones.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'))
-    try:
-        with _interrupts_ignored():  # it is this process that answers Ctrl-C
-            entries = pool.map(function, jobs, chunksize=16)
-        yield from show(entries)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(workers) as pool:
+        entries = list(show(pool.map(draw, jobs)))
+    instances = {}
+    for split in SPLITS:
+        own = [(job, entry) for job, entry in zip(jobs, entries) if job[1] == split]
+        if 'coco' in names:
+            scenes = [entry for job, entry in own if job[0] == 'coco']
+            content = _coco_json(names['coco'], scenes, like_originals)
+            instances[split] = len(content['annotations'])
+            path = out / f'coco/annotations/instances_{split}2017.json'
+            _write(path, json.dumps(content, separators=(',', ':')))
+        if 'imagenet' in names:
+            lines = [f'{e} {job[3]}\n' for job, e in own if job[0] == 'imagenet']
+            _write(out / f'imagenet/meta/{split}.txt', ''.join(lines))
+            listed = '\n'.join(names['imagenet']) + '\n'
+            _write(out / 'imagenet/meta/classes.txt', listed)
+    _write(out / MANIFEST, json.dumps(dict(plan=plan, instances=instances)))
+    return ShapesSet(out, True, names, counts, instances)
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C, here for a moment and for good in processes that start meanwhile."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set what a signal does
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@dataclass
-class _Found:
-    """What the manifests in a folder say about it.
-
-    Attributes:
-        out: The folder.
-        plans: By which its files were made: one, or all that may have left files
-            behind where the last one was interrupted.
-        whole: Whether the last one was finished.
-    """
-
-    out: Path
-    plans: list[Plan]
-    whole: bool
-
-    @classmethod
-    def look(cls, out: Path) -> '_Found':
-        """Read the manifest, if there is one."""
-        if out.exists() and not out.is_dir():
-            raise FileExistsError(f'{out} is a file; a folder is needed')
-        for name in (UNFINISHED, MANIFEST):
-            if (out / name).exists():
-                return cls(out, _read_plans(out / name), whole=name == MANIFEST)
-        return cls(out, [], whole=False)
-
-    def lacks_files(self) -> bool:
-        """Whether files have gone since the data set was made."""
-        return not all((self.out / file).exists() for file in _files(self.plans))
-
-    def difference(self, plan: Plan) -> str:
-        """Say in which arguments the data set differs from another."""
-        mine, other = self.plans[-1].to_json(), plan.to_json()
-        return ', '.join(
-            f'{key}: {_short(mine[key])} there, {_short(other[key])} wanted'
-            for key in other
-            if mine[key] != other[key]
+def _look(out: Path, plan: dict[str, Any]) -> dict[str, int] | None:
+    """Return the counts of instances if the dataset is complete; None if it is to make."""
+    path = out / MANIFEST
+    if path.exists():
+        manifest = json.loads(path.read_text(encoding='utf-8'))
+        if manifest['plan'] == json.loads(json.dumps(plan)):
+            return manifest.get('instances')
+        raise FileExistsError(
+            f'{out} holds Shapes made with other arguments: remove it ({path}) or choose '
+            'another folder'
         )
+    if foreign := [layout for layout in plan['classes'] if (out / layout).exists()]:
+        raise FileExistsError(
+            f'{out / foreign[0]} was not made by make_shapes, which never replaces such '
+            'folders: choose another folder'
+        )
+    _write(path, json.dumps(dict(plan=plan)))  # without `instances`: not complete
+    return None
 
-    def refuse_foreign_files(self, plan: Plan) -> None:
-        """Raise FileExistsError if the plan would replace a file that is not ours."""
-        for file in sorted(_files([plan]) - _files(self.plans)):
-            if os.path.lexists(self.out / file):
-                raise FileExistsError(
-                    f'{self.out / file} is in the way: it was not made by make_shapes, '
-                    'which never replaces such files; choose another folder'
+
+Job = tuple[str, str, int, int | None]  # layout, split, index, label
+
+
+def _jobs(names: dict, counts: dict) -> Iterator[Job]:
+    for layout, known in names.items():
+        for split in SPLITS:
+            for number in range(counts[layout][split]):
+                index, label = divmod(number, len(known))
+                single = layout == 'imagenet'
+                yield (
+                    layout,
+                    split,
+                    index if single else number,
+                    label if single else None,
                 )
 
-    def begin(self, plan: Plan) -> None:
-        """Mark the data set as unfinished and remove files that it will not have."""
-        plans = self.plans if plan in self.plans else [*self.plans, plan]
-        write_json(self.out / UNFINISHED, dict(plans=[p.to_json() for p in plans]))
-        (self.out / MANIFEST).unlink(missing_ok=True)
-        remove(self.out, _files(self.plans) - _files([plan]))
 
-    def finish(self, plan: Plan, instances: dict[str, int]) -> None:
-        """Mark the data set as whole."""
-        manifest = dict(plans=[plan.to_json()], instances=instances)
-        write_json(self.out / MANIFEST, manifest, indent=1)
-        (self.out / UNFINISHED).unlink()
-
-
-def _read_plans(path: Path) -> list[Plan]:
-    try:
-        values = json.loads(path.read_text(encoding='utf-8'))
-        return [Plan.from_json(plan) for plan in values['plans']]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileExistsError(
-            f'{path} is not as make_shapes writes it ({error}); choose another folder, '
-            'or remove this one if nothing else is in it'
-        ) from error
-
-
-def _files(plans: Iterable[Plan]) -> set[str]:
-    return set(chain.from_iterable(plan.files() for plan in plans))
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) < 80 else f'{text[:76]} ...'
+def _write_image(
+    out: Path, seed: int, size: int, names: dict, job: Job
+) -> dict | str | None:
+    """Write the files of an image; return its entry for the lists of its layout."""
+    layout, split, index, label = job
+    drawing = draw_image(seed, split, index, size, names[layout], label)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+    jpeg = cv2.imencode('.jpg', drawing.image, quality)[1].tobytes()
+    if layout == 'imagenet':
+        # ImageNet's own folders have WordNet ids, which sort as the labels do.
+        own = len(names[layout]) == LAYOUTS['imagenet']
+        name = f'{f"n{label:08d}" if own else names[layout][label]}/{index + 1:06d}.jpg'
+        _write(out / 'imagenet' / split / name, jpeg)
+        return name
+    if layout == 'ade':
+        part = dict(train='training', val='validation')[split]
+        root, name = out / 'ade/ADEChallengeData2016', f'ADE_{split}_{index + 1:08d}'
+        label_map = cv2.imencode('.png', drawing.semantic)[1].tobytes()
+        _write(root / f'images/{part}/{name}.jpg', jpeg)
+        _write(root / f'annotations/{part}/{name}.png', label_map)
+        return None
+    number = index + 1 + VAL_IDS * (split == 'val')
+    _write(out / f'coco/{split}2017/{number:012d}.jpg', jpeg)
+    image = dict(id=number, file_name=f'{number:012d}.jpg', height=size, width=size)
+    return dict(
+        image=image | dict(license=1),
+        annotations=[_annotation(instance, number) for instance in drawing.instances],
+    )
 
 
-def _summary(out: Path, plan: Plan, made: bool) -> ShapesSet:
-    manifest = json.loads((out / MANIFEST).read_text(encoding='utf-8'))
-    return ShapesSet(
-        out=out,
-        made=made,
-        classes={
-            layout: tuple(look.name for look in plan.looks(layout))
-            for layout in plan.only
-        },
-        pictures={
-            layout: {split: plan.pictures(layout, split) for split in SPLITS}
-            for layout in plan.only
-        },
-        instances=manifest['instances'],
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _annotation(instance: Instance, image_id: int) -> dict[str, Any]:
+    from pycocotools import mask as mask_api
+
+    rle = mask_api.encode(np.asfortranarray(instance.mask.view(np.uint8)))
+    return dict(
+        image_id=image_id,
+        category_id=instance.label,
+        bbox=list(instance.bbox),
+        area=int(instance.mask.sum()),
+        iscrowd=0,
+        segmentation=dict(size=rle['size'], counts=rle['counts'].decode('ascii')),
+    )
+
+
+def _coco_json(names: Sequence[str], scenes: list[dict], original: bool) -> dict:
+    categories = [
+        dict(id=number, name=name, supercategory=name.split('-')[-1])
+        for number, name in enumerate(names, start=1)
+    ]
+    if original:
+        from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+
+        # The place of a name is COCO's id; ids that COCO does not use have 'N/A'.
+        known = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta['categories']
+        used = [
+            (i, n) for i, n in enumerate(known) if n not in ('__background__', 'N/A')
+        ]
+        for category, (number, name) in zip(categories, used):
+            category.update(id=number, supercategory=category['name'], name=name)
+    annotations = [entry for scene in scenes for entry in scene['annotations']]
+    for number, entry in enumerate(annotations, start=1):
+        entry.update(id=number, category_id=categories[entry['category_id']]['id'])
+    url = 'https://creativecommons.org/publicdomain/zero/1.0/'
+    return dict(
+        info=dict(description='Shapes, generated by mmghost', version=str(VERSION)),
+        licenses=[dict(id=1, name='CC0-1.0', url=url)],
+        categories=categories,
+        images=[scene['image'] for scene in scenes],
+        annotations=annotations,
     )
