@@ -1,6 +1,15 @@
-"""Figures about models: costs, latency, attention maps. Functions return data."""
+"""Cost and DFC maps of a model: functions that return data."""
 
+from .attention_maps import AttentionMaps, attention_maps
 from .complexity import Complexity, complexity
-from .curves import Curves, draw_curves, read_curves
+from .config_costs import ConfigCost, config_cost, default_shape
 
-__all__ = ['Complexity', 'Curves', 'complexity', 'draw_curves', 'read_curves']
+__all__ = [
+    'AttentionMaps',
+    'Complexity',
+    'ConfigCost',
+    'attention_maps',
+    'complexity',
+    'config_cost',
+    'default_shape',
+]

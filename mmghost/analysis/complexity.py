@@ -8,13 +8,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Complexity(NamedTuple):
-    """What a model costs.
+    """Cost of a model.
 
     Attributes:
         params: Number of parameters.
-        macs: Multiply-accumulates of convolutions and linear layers for one picture.
-            Normalisations, activations and the like are not counted, as in the GhostNet
-            papers; other counters (mmengine's, fvcore's) count some of them.
+        macs: Multiply-accumulates of convolutions and linear layers for one image, the
+            "FLOPs" of the GhostNet papers. Other counters (mmengine's, fvcore's) add some
+            of the normalizations and activations.
     """
 
     params: int
@@ -27,26 +27,26 @@ def complexity(
     """Count parameters and multiply-accumulates of one forward pass.
 
     Args:
-        model: Any module that takes pictures, (N, C, H, W). It is left as it was.
-        shape: Height and width of the picture in px.
-        in_channels: Channels of the picture.
+        model: A module that takes images, (N, C, H, W), in evaluation mode or not; it
+            stays as it is. On the meta device nothing is computed.
+        shape: Height and width of the image in px.
+        in_channels: Channels of the image.
 
-    Returns:
-        The counts.
+    Example:
+        >>> from mmghost.analysis import complexity
+        >>> from mmghost.models import GhostNetClassifier
+        >>> complexity(GhostNetClassifier())
+        Complexity(params=6156908, macs=167048288)
     """
-    modes = {name: module.training for name, module in model.named_modules()}
-    parameter = next(model.parameters())
-    picture = torch.zeros(
-        1, in_channels, *shape, dtype=parameter.dtype, device=parameter.device
-    )
+    modes = [(module, module.training) for module in model.modules()]
+    image = next(model.parameters()).new_zeros(1, in_channels, *shape)
     model.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(picture)
+            model(image)
     finally:
-        for name, module in model.named_modules():
-            module.training = modes[name]
+        for module, training in modes:
+            module.training = training
     # torch counts a multiply-accumulate as two operations.
-    return Complexity(
-        sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2
-    )
+    params = sum(p.numel() for p in model.parameters())
+    return Complexity(params, counter.get_total_flops() // 2)

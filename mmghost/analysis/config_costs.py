@@ -1,4 +1,4 @@
-"""What the model of a config costs: parameters and multiply-accumulates, without data."""
+"""Parameters and multiply-accumulates of a config's model; no data are needed."""
 
 import types
 from typing import Any, NamedTuple
@@ -7,26 +7,23 @@ import torch.nn as nn
 from mmengine.config import Config
 from torch import Tensor
 
-from ..engine.building import build_model
-from ..checks.config import crop_size
-from ..engine.launch import innermost
 from ..checks.toolbox import toolbox_of, type_name
+from ..engine.building import build_model
 from ..errors import UserError
 from .complexity import Complexity, complexity
 
-# What the toolboxes' own tools take where a config says nothing of sizes.
+# Defaults of the toolboxes' own tools, for configs without a size.
 DEFAULT_SHAPES = {'mmdet': (800, 1344), 'mmseg': (512, 512), 'mmpretrain': (224, 224)}
 
 
 class ConfigCost(NamedTuple):
-    """What the model of a config costs for one picture.
+    """Cost of a config's model for one image.
 
     Attributes:
-        shape: Height and width of the picture in px.
-        backbone: Cost of the backbone alone; None where the model has none.
-        whole: Cost of the model as it predicts; an auxiliary head that only trains
-            counts with its parameters.
-        proposals: Of a two-stage detector, how many proposals its head was given.
+        shape: Height and width of the image in px.
+        backbone: Cost of the backbone alone; None without one.
+        whole: Cost of the model in inference; auxiliary heads count with their parameters.
+        proposals: Number of proposals that the head of a two-stage detector was given.
     """
 
     shape: tuple[int, int]
@@ -38,29 +35,25 @@ class ConfigCost(NamedTuple):
 def config_cost(cfg: Config, shape: tuple[int, int] | None = None) -> ConfigCost:
     """Count parameters and multiply-accumulates of a config's model.
 
-    Convolutions and linear layers are counted, as in the papers (see
-    :class:`Complexity`); what a detector does after its last convolution is not. The
-    head of a two-stage detector is given as many proposals as it takes at most.
+    What a detector does after its last convolution is not counted. The head of a two-stage
+    detector gets as many proposals as it takes at most.
 
     Args:
-        cfg: A config of one of the toolboxes; neither data nor weights are needed.
-        shape: Height and width of the picture in px; None for :func:`default_shape`.
-
-    Returns:
-        The costs.
+        cfg: A config of one of the toolboxes.
+        shape: Height and width of the image in px; None for :func:`default_shape`.
 
     Raises:
-        UserError: If the model cannot be built or does not take the shape.
+        UserError: If the model does not take images of this shape.
     """
     shape = tuple(shape or default_shape(cfg))
     try:
-        try:  # counting needs sizes only, and on the meta device nothing is computed
+        try:  # on the meta device nothing is computed
             return _count(build_model(cfg).eval().to('meta'), shape)
-        except NotImplementedError:  # of layers that have no meta form
+        except NotImplementedError:  # a layer without a meta form
             return _count(build_model(cfg).eval(), shape)
     except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
-            f'the model of {cfg.filename} does not take pictures of {shape[0]} x '
+            f'the model of {cfg.filename} does not take images of {shape[0]} x '
             f'{shape[1]} px (height x width): {error}'
         ) from error
 
@@ -69,8 +62,9 @@ def _count(model: nn.Module, shape: tuple[int, int]) -> ConfigCost:
     proposals = None
     if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
         proposals = _give_proposals(model)
+    convs = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    channels = convs[0].in_channels if convs else 3
     backbone = getattr(model, 'backbone', None)
-    channels = in_channels(model)
     return ConfigCost(
         shape,
         backbone and complexity(backbone, shape, channels),
@@ -79,52 +73,44 @@ def _count(model: nn.Module, shape: tuple[int, int]) -> ConfigCost:
     )
 
 
-def in_channels(model: nn.Module) -> int:
-    """Tell how many channels a model's pictures have, from its first convolution."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            return module.in_channels
-    return 3
-
-
 def default_shape(cfg: Config) -> tuple[int, int]:
-    """Read from a config how large the pictures are that its model is tested on.
+    """Return the size of the images that a config's model is tested on.
 
     Args:
-        cfg: The config.
+        cfg: A config of one of the toolboxes.
 
     Returns:
-        Height and width in px: of the last crop or resize in the test pipeline, the
-        shorter side as the height; rounded up to what the model pads to. Of a
-        segmentor, the size that it is trained on, at which the zoo counts too.
+        Height and width in px: the last crop or resize of the test pipeline, the shorter
+        side as the height, rounded up to the multiple that the model pads to. For a
+        segmentor the size that it is trained on, at which the model zoo counts too.
     """
+    scope = toolbox_of(cfg).scope
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     preprocessor = preprocessor or {}
-    crop = crop_size(cfg) if toolbox_of(cfg).scope == 'mmseg' else None
-    if crop is not None:
-        return crop
+    crop = preprocessor.get('size')
+    if scope == 'mmseg' and crop:
+        return (crop, crop) if isinstance(crop, int) else tuple(crop)
+    dataset = (cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}).get(
+        'dataset'
+    )
+    while dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
     size: Any = None
-    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
-    for step in innermost(loader['dataset']).get('pipeline', []) if loader else []:
-        kind = type_name(step.get('type'))
-        if 'crop_size' in step or (kind == 'Resize' and 'scale' in step):
-            size = step.get('crop_size', step.get('scale'))
+    for step in (dataset or {}).get('pipeline', []):
+        if 'crop_size' in step or type_name(step.get('type')) == 'Resize':
+            size = step.get('crop_size', step.get('scale')) or size
     if size is None:
-        return DEFAULT_SHAPES[toolbox_of(cfg).scope]
+        return DEFAULT_SHAPES[scope]
     height, width = sorted((size, size) if isinstance(size, int) else size)
     divisor = preprocessor.get('pad_size_divisor') or 1
     return -(-height // divisor) * divisor, -(-width // divisor) * divisor
 
 
 def _give_proposals(model: nn.Module) -> int:
-    """Have a two-stage detector's first stage propose as much as it may.
+    """Make a two-stage detector propose as much as it may, in place.
 
-    How many proposals survive NMS depends on weights and picture; a cost must not. What
-    is cut out for them has the size that it always has, and no multiplications that
-    count.
-
-    Args:
-        model: The detector, changed in place.
+    How many proposals survive NMS depends on weights and image, and a cost must not. The
+    features cut out for them have a fixed size, and cutting has no MACs that count.
 
     Returns:
         The number of proposals.
@@ -137,7 +123,7 @@ def _give_proposals(model: nn.Module) -> int:
         self(x)
         return [InstanceData(bboxes=x[0].new_zeros(count, 4))]
 
-    def cut(self: nn.Module, x: Any, rois: Tensor, *_args: Any) -> Tensor:
+    def extract(self: nn.Module, x: Any, rois: Tensor, *_args: Any) -> Tensor:
         size = self.roi_layers[0].output_size
         return x[0].new_zeros(len(rois), self.out_channels, *size)
 
@@ -148,6 +134,6 @@ def _give_proposals(model: nn.Module) -> int:
     for name in ('bbox_roi_extractor', 'mask_roi_extractor'):
         extractor = getattr(model.roi_head, name, None)
         if extractor is not None:
-            extractor.forward = types.MethodType(cut, extractor)
+            extractor.forward = types.MethodType(extract, extractor)
     model.forward = types.MethodType(forward, model)
     return count

@@ -1,7 +1,7 @@
 """Count parameters and multiply-accumulates of a config's model; needs no data.
 
-Convolutions and linear layers are counted, as the GhostNet papers do ("FLOPs" there are
-multiply-accumulates); other counters add normalisations and the like.
+Convolutions and linear layers are counted, as in the GhostNet papers ("FLOPs" there are
+multiply-accumulates); other counters add normalizations and the like.
 
 Examples:
     python tools/analysis_tools/get_flops.py configs/retinanet_ghostnetv2_coco.py
@@ -14,10 +14,10 @@ import argparse
 import json
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis.config_costs import ConfigCost, config_cost
+from mmghost.analysis import config_cost
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.errors import run_door
+from mmghost.errors import cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,8 +31,8 @@ def parse_args() -> argparse.Namespace:
         type=int,
         nargs='+',
         metavar='PX',
-        help='height and width of the picture, or one side of a square; default: the '
-        "size that the config's test pipeline gives",
+        help='height and width of the image, or one side of a square; default: the size '
+        "that the config's test pipeline gives",
     )
     parser.add_argument('--json', action='store_true', help='print JSON')
     add_cfg_options(parser)
@@ -42,32 +42,25 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def lines(cost: ConfigCost) -> list[str]:
-    """Put a cost in words."""
-    rows = [('backbone', cost.backbone)] if cost.backbone else []
-    rows.append(('whole', cost.whole))
-    found = [f'{"":8}  {"parameters":>14}  {"MACs":>18}']
-    found += [f'{n:8}  {c.params:>14,}  {c.macs:>18,}' for n, c in rows]
-    found.append(f'for one picture of {cost.shape[0]} x {cost.shape[1]} px')
-    if cost.proposals is not None:
-        found.append(f'the head with {cost.proposals} proposals, the most it takes')
-    return found
-
-
 def main() -> None:
     """Count as the command line says."""
     args = parse_args()
     shape = tuple(args.shape * 2)[:2] if args.shape else None
     cost = config_cost(load_config(args.config, args.cfg_options), shape)
-    if not args.json:
-        print('\n'.join(lines(cost)))
+    parts = dict(backbone=cost.backbone, whole=cost.whole)
+    if args.json:
+        data = {'config': args.config, 'shape': list(cost.shape)}
+        data |= {name: part and part._asdict() for name, part in parts.items()}
+        print(json.dumps({**data, 'proposals': cost.proposals}, indent=1))
         return
-    data = {'config': args.config, 'shape': list(cost.shape)}
-    for name in ('backbone', 'whole'):
-        part = getattr(cost, name)
-        data[name] = part and part._asdict()
-    print(json.dumps({**data, 'proposals': cost.proposals}, indent=1))
+    print(f'{"":8}  {"parameters":>14}  {"MACs":>18}')
+    for name, part in parts.items():
+        if part is not None:
+            print(f'{name:8}  {part.params:>14,}  {part.macs:>18,}')
+    print(f'for one image of {cost.shape[0]} x {cost.shape[1]} px')
+    if cost.proposals is not None:
+        print(f'the head with {cost.proposals} proposals, the most it takes')
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)

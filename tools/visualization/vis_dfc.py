@@ -1,34 +1,28 @@
-"""Show what DFC attention does with a picture.
+"""Draw what DFC attention does with an image.
 
-For each stride the mean gate; with --query what the attention of that position draws on,
-through the vertical and the horizontal kernel; with --grad-cam also which regions speak
-for a class. All of it is this project's computation (docs/ablations.md): how the paper's
-figure 6 was made is not published.
+One map of the mean gate for each stride; with --query also what the attention of a
+position draws on, through the vertical and the horizontal kernel. How the paper's figure 6
+was made is not published: this is the project's own computation (docs/results.md).
 
 Examples:
     python tools/visualization/vis_dfc.py CONFIG CHECKPOINT dog.jpg --out seen.png
     python tools/visualization/vis_dfc.py CONFIG CHECKPOINT dog.jpg --out seen.png \
-        --query 320 200 --grad-cam
-    python tools/visualization/vis_dfc.py CONFIG CHECKPOINT dog.jpg --out seen.png \
-        --grad-cam cat
+        --query 320 200
 """
 
 import argparse
+from collections.abc import Sequence
+
+import mmcv
+import numpy as np
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis.attention_maps import (
-    query_fraction,
-    read_picture,
-    stage_maps,
-    to_input,
-    undilate,
-)
-from mmghost.analysis.attention_pictures import draw_attention
-from mmghost.analysis.grad_cam import class_index, grad_cam, stages_that_heads_see
+from mmghost.analysis import AttentionMaps, attention_maps, default_shape
+from mmghost.analysis.attention_maps import to_input
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.engine.predict import Predictor, find_pictures, output_paths
-from mmghost.errors import run_door
+from mmghost.engine.predict import Predictor
+from mmghost.errors import UserError, cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,28 +32,21 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='a config of mmdet, mmseg or mmpretrain')
     parser.add_argument('checkpoint', help='the weights: a file or a URL')
-    parser.add_argument('image', help='the picture')
-    parser.add_argument('--out', required=True, help='the picture to write')
+    parser.add_argument('image', help='the image')
+    parser.add_argument('--out', required=True, help='the image to write')
     parser.add_argument(
         '--query',
         type=float,
         nargs=2,
         metavar=('X', 'Y'),
-        help='a position in px of the picture, from its upper left corner',
-    )
-    parser.add_argument(
-        '--grad-cam',
-        nargs='?',
-        const='',
-        metavar='CLASS',
-        help='name or index of a class; without one, that of the highest score',
+        help='a position in px of the image, from its upper left corner',
     )
     parser.add_argument(
         '--shape',
         type=int,
         nargs=2,
         metavar=('H', 'W'),
-        help='scale the picture to fit into this; default: what the config tests on',
+        help='scale the image to fit into this; default: what the config tests on',
     )
     parser.add_argument(
         '--device', help='cpu, cuda, cuda:1 ...; default: a GPU if there is one'
@@ -68,34 +55,68 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def draw(image: np.ndarray, stages: Sequence[AttentionMaps], out: str) -> None:
+    """Draw the gates, and below them what the query draws on.
+
+    Each map has its own scale, because gates differ more between strides than within one.
+
+    Args:
+        image: RGB, (H, W, 3).
+        stages: The maps.
+        out: The image to write.
+    """
+    from matplotlib.figure import Figure
+
+    height, width = image.shape[:2]
+    rows = [('gate', [stage.gate for stage in stages])]
+    if stages[0].drawn is not None:
+        rows.append(('query draws on', [stage.drawn for stage in stages]))
+    size = (3 * (1 + len(stages)), len(rows) * (2.4 * height / width + 0.35))
+    figure = Figure(figsize=size, layout='constrained')
+    axes = figure.subplots(len(rows), 1 + len(stages), squeeze=False)
+    for axis in axes.flat:
+        axis.axis('off')
+    axes[0, 0].imshow(image)
+    axes[0, 0].set_title('image', fontsize=9)
+    box = (0, width, height, 0)
+    for i, (title, maps) in enumerate(rows):
+        for axis, stage, values in zip(axes[i, 1:], stages, maps):
+            axis.imshow(image.mean(2), cmap='gray', extent=box)
+            shown = axis.imshow(values, cmap='viridis', alpha=0.6, extent=box)
+            axis.set_title(f'{title}, stride {stage.stride}', fontsize=9)
+            figure.colorbar(shown, ax=axis, shrink=0.8, format='%.3f')
+            if stage.query is not None:
+                y, x = ((p + 0.5) / n for p, n in zip(stage.query, values.shape))
+                axis.plot(x * width, y * height, 'r+', markersize=9)
+    figure.savefig(out, dpi=110)
+
+
 def main() -> None:
     """Draw as the command line says."""
     args = parse_args()
-    (picture,) = find_pictures(args.image)[:1]
-    (out,) = output_paths(picture, [picture], args.out)
     cfg = load_config(args.config, args.cfg_options)
-    undilate(cfg)
-    predictor = Predictor(cfg, args.checkpoint, args.device)
-    model = predictor.model
-    image = read_picture(picture, cfg, args.shape)
-    x = to_input(image, model)
-    query = args.query and query_fraction(picture, *args.query)
-    stages = stage_maps(model.backbone, x, query)
-    cam = None
-    if args.grad_cam is not None:
-        label = class_index(args.grad_cam, predictor.classes)
-        layers = stages_that_heads_see(model.backbone)
-        values, label = grad_cam(model, x, layers, label)
-        name = predictor.classes[label] if predictor.classes else label
-        cam = values, f'Grad-CAM: {name}'
-    draw_attention(image, stages, out, cam)
+    if 'output_stride' in cfg.model.backbone:  # the same attention, in whole maps
+        cfg.model.backbone.output_stride = 32
+    image = mmcv.imread(args.image, channel_order='rgb')
+    query = None
+    if args.query:
+        query = args.query[1] / image.shape[0], args.query[0] / image.shape[1]
+        if not all(0 <= part < 1 for part in query):
+            raise UserError(
+                f'--query {args.query[0]:g} {args.query[1]:g}: {args.image} has '
+                f'{image.shape[1]} x {image.shape[0]} px (width x height)'
+            )
+    image = mmcv.imrescale(image, tuple(args.shape or default_shape(cfg)))
+    model = Predictor(cfg, args.checkpoint, args.device).model
+    stages = attention_maps(model.backbone, to_input(image, model), query)
+    draw(image, stages, args.out)
     for stage in stages:
         print(
             f'stride {stage.stride}: {stage.blocks} blocks, gate '
             f'{stage.gate.min():.3f} to {stage.gate.max():.3f}'
         )
-    print(f'-> {out}')
+    print(f'-> {args.out}')
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)
