@@ -1,44 +1,94 @@
-# One command per wish; `make` alone lists them.
+# `make` alone lists the commands. Settings:
 #
-#   STACK=openmmlab    the official releases instead of the onedl forks
+#   STACK=openmmlab    OpenMMLab's own releases instead of the onedl forks
 #   VENV=PATH          another place for the environment
-#   PYTHON=python3.12  the Python that it is made with (3.10 to 3.12)
+#   PYTHON=python3.12  the Python that it is made with
+#   JOBS=4             tests that run side by side
 
 STACK ?= onedl
-DOCS_VENV ?= .venv-docs
 VENV ?= $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
-PYTHON ?=
+DOCS_VENV ?= .venv-docs
+PYTHON ?= python3 python3.11 python3.12 python3.10
 JOBS ?= 2
+
+# Pythons that the pinned versions have wheels for.
+PYTHONS_onedl = 3.10 3.11 3.12
+PYTHONS_openmmlab = 3.10 3.11
+PYTHONS := $(or $(PYTHONS_$(STACK)),$(error unknown STACK=$(STACK); use onedl or openmmlab))
+EXTRAS := $(STACK),datasets,deploy,eval,notebook,tests,visualization,weights
+
+# Each stamp is written last, so that an interrupted build has none. The name of the
+# first changes with all that decides what is installed, the second with the clone.
+hash = $(shell { $(1); } | sha256sum | cut -c1-12)
+STAMP := $(VENV)/mmghost-pins-$(call hash,cat requirements/$(STACK).txt setup.py; echo $(EXTRAS))
+CLONE := $(VENV)/mmghost-clone-$(call hash,cat mmghost/version.py; echo '$(CURDIR)')
 
 # Tests and demo take mmghost from this clone, also where clones share an environment.
 RUN = PYTHONPATH='$(CURDIR)'"$${PYTHONPATH:+:$$PYTHONPATH}" '$(VENV)/bin/python'
 PYTEST = $(RUN) -m pytest -n $(JOBS)
+PIP = '$(VENV)/bin/python' -m pip install --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test tests test-all test-docs docs bench lint format clean
 
-help:  ## List what there is
+help:  ## List the commands
 	@echo 'make env       build $(VENV) with the tested versions of everything'
 	@echo 'make demo      env, then train a small GhostNetV2 detector and show it'
-	@echo 'make test      env, then the tests but the slow ones'
+	@echo 'make test      env, then all tests but the slow ones'
 	@echo 'make test-all  env, then all tests'
-	@echo 'make docs      the site of docs/, in build/docs; needs no env'
 	@echo 'make test-docs env, then run every code block of README and docs'
+	@echo 'make docs      build the site of docs/ in build/docs; needs no env'
 	@echo 'make bench     env, then time the networks and write docs/benchmark.md'
-	@echo 'make lint      check style and format of the code'
-	@echo 'make format    mend what can be mended'
+	@echo 'make lint      check style, format and imports of the code'
+	@echo 'make format    fix what can be fixed'
 	@echo 'make clean     remove builds and caches, not the environment'
 	@echo
 	@echo 'STACK=openmmlab  the official OpenMMLab releases, in an environment of its own'
-	@echo 'VENV=PATH        the environment elsewhere; PYTHON=python3.12 made with another Python'
+	@echo 'VENV=PATH        the environment elsewhere; PYTHON=python3.12 made with that Python'
 
+# The lock lets only one build at a time touch the environment.
 env:
-	@boot='$(or $(PYTHON),python3)'; command -v "$$boot" >/dev/null || { \
-	  echo "make env: there is no command '$$boot'." \
-	       "Install Python 3.10, 3.11 or 3.12, or name one: make env PYTHON=python3.12" >&2; \
-	  exit 1; }; \
-	"$$boot" requirements/build_env.py --venv '$(VENV)' --stack '$(STACK)' \
-	  $(if $(PYTHON),--python '$(PYTHON)')
+	@mkdir -p '$(dir $(VENV))'
+	@flock '$(VENV).lock' $(MAKE) --silent '$(CLONE)'
+	@echo 'make env: $(VENV) is ready'
+
+# A finished environment of other pins is updated in place, an unfinished one is built
+# anew, and a folder that this rule did not make is left alone.
+$(STAMP):
+	@if [ -n "$$(ls -A '$(VENV)' 2>/dev/null)" ] \
+	    && [ "$$(cat '$(VENV)/mmghost-stack' 2>/dev/null)" != '$(STACK)' ]; then \
+	  echo 'make env: $(VENV) holds something other than the stack $(STACK);' \
+	    'remove it, or choose another folder with VENV=PATH' >&2; exit 1; \
+	fi
+	@if ls '$(VENV)'/mmghost-pins-* >/dev/null 2>&1; then \
+	  mv '$(VENV)'/mmghost-pins-* '$(VENV)/mmghost-outdated'; \
+	fi
+	@[ -e '$(VENV)/mmghost-outdated' ] || { \
+	  for python in $(PYTHON) none; do \
+	    "$$python" -c 'import ensurepip, sys; version = "%d.%d" % sys.version_info[:2]; \
+	      sys.exit(version not in "$(PYTHONS)".split())' 2>/dev/null && break; \
+	  done; \
+	  if [ "$$python" = none ]; then \
+	    echo 'make env: the stack $(STACK) needs one of Python $(PYTHONS), with venv' \
+	      '(on Debian and Ubuntu the package python3-venv), and found none in:' \
+	      '$(PYTHON). Name one with PYTHON=PATH' >&2; exit 1; \
+	  fi; \
+	  echo 'make env: downloading up to 4 GB; this takes some minutes'; \
+	  mkdir -p '$(VENV)' && echo '$(STACK)' >'$(VENV)/mmghost-stack' \
+	  && find '$(VENV)/' -mindepth 1 -not -name mmghost-stack -delete \
+	  && "$$python" -m venv '$(VENV)'; }
+	$(PIP) -c requirements/$(STACK).txt pip setuptools wheel
+	$(PIP) -c requirements/$(STACK).txt -e '.[$(EXTRAS)]'
+# mmcv asks for opencv-python, which needs libGL. Both write cv2; the last one counts.
+	$(PIP) -c requirements/$(STACK).txt --force-reinstall --no-deps opencv-python-headless
+	'$(VENV)/bin/python' -c 'import torchvision, cv2, mmcv, mmdet, mmseg, mmpretrain, timm'
+	@rm -f '$(VENV)/mmghost-outdated' '$(VENV)'/mmghost-clone-*
+	@touch '$@' '$(CLONE)'
+
+$(CLONE): $(STAMP)
+	@rm -f '$(VENV)'/mmghost-clone-*
+	$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@touch '$@'
 
 demo: env
 	$(RUN) tools/demo.py
@@ -62,7 +112,7 @@ docs: $(DOCS_VENV)/made
 
 # The sources are read, not imported: the site needs no torch.
 $(DOCS_VENV)/made: requirements/docs.txt
-	'$(or $(PYTHON),python3)' -m venv --clear '$(DOCS_VENV)'
+	$(firstword $(PYTHON)) -m venv --clear '$(DOCS_VENV)'
 	'$(DOCS_VENV)/bin/python' -m pip install -q -r requirements/docs.txt
 	touch '$@'
 
@@ -75,6 +125,7 @@ bench: env
 lint: env
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	PYTHONPATH='$(CURDIR)' '$(VENV)/bin/lint-imports' --no-cache
 
 format: env
 	$(RUN) -m ruff check --fix .

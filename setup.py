@@ -45,6 +45,7 @@ EXTRAS = {
         'regex',
         'timm>=1.0.9',
     ],
+    'weights': ['huggingface-hub', 'protobuf', 'safetensors'],
     'deploy': ['onnx', 'onnxruntime', 'onnxscript', 'openvino'],
     'datasets': ['supervision>=0.31,<0.32'],  # labels in VOC's and YOLO's form
     'eval': ['faster-coco-eval>=1.8,<2'],
@@ -57,6 +58,7 @@ EXTRAS = {
         'hypothesis',
         'markdown-it-py',  # the pages' links and code blocks
         'ruff',
+        'import-linter',
     ],
 }
 

@@ -1,3 +1,3 @@
 """The version of mmghost; setup.py reads it from here without importing anything."""
 
-__version__ = '1.0.0'
+__version__ = '2.0.0'

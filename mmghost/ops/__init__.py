@@ -1,11 +1,9 @@
-"""Stand-ins for mmcv's compiled operators, in use only where mmcv has none.
+"""Stand-ins for mmcv's compiled operators, used only where mmcv has none.
 
-:func:`install` decides, by ``MMGHOST_MMCV_OPS``; mmcv's own Python then works
-unchanged on top of them. Nothing here imports torchvision or ``mmcv.ops`` before an
-operator is called.
+mmcv's own Python (``mmcv.ops.RoIAlign``, ``mmcv.ops.batched_nms``, ...) runs unchanged
+on top of them. Neither torchvision nor ``mmcv.ops`` is imported before it is used.
 """
 
-from .extension import PROVIDED, remedy
-from .switch import VARIABLE, in_use, install
+from .extension import PROVIDED, VARIABLE, in_use, install
 
-__all__ = ['PROVIDED', 'VARIABLE', 'in_use', 'install', 'remedy']
+__all__ = ['PROVIDED', 'VARIABLE', 'in_use', 'install']

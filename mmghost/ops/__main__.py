@@ -1,7 +1,7 @@
-"""Run a script with the stand-ins already in place: ``python -m mmghost.ops SCRIPT ...``.
+"""Run a script with the stand-ins in place: ``python -m mmghost.ops SCRIPT ...``.
 
-A config's ``custom_imports`` bring mmghost in time for mmdet's ``tools/train.py``. Its
-``tools/test.py`` imports operators before it reads a config, and needs this.
+A config's ``custom_imports`` import mmghost early enough for mmdet's ``tools/train.py``.
+Its ``tools/test.py`` imports operators before it reads a config, and needs this.
 """
 
 import runpy
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the script that the command line names, as Python itself would."""
+    """Run the script named on the command line, as Python itself would."""
     if len(sys.argv) < 2 or sys.argv[1] in ('-h', '--help'):
         print('usage: python -m mmghost.ops SCRIPT [ARGUMENT ...]')
         sys.exit(0 if len(sys.argv) > 1 else 2)

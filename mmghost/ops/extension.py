@@ -1,112 +1,136 @@
-"""The module that takes the place of ``mmcv._ext``."""
+"""The module that takes the place of ``mmcv._ext``, and when it does."""
 
-import importlib
 import importlib.abc
-import importlib.metadata
 import importlib.util
 import logging
 import os
-import types
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 from mmengine.dist import get_rank, is_distributed
 from mmengine.logging import MMLogger
 
 NAME = 'mmcv._ext'
+VARIABLE = 'MMGHOST_MMCV_OPS'
+MODES = ('auto', 'native', 'fallback')
 
-# Operators by the module of mmghost.ops that holds them.
-_HOMES = {
-    'nms': ['nms', 'softnms', 'nms_match'],
-    'roi_align': ['roi_align_forward', 'roi_align_backward'],
-    'roi_pool': ['roi_pool_forward', 'roi_pool_backward'],
-    'focal_loss': [
-        'sigmoid_focal_loss_forward',
-        'sigmoid_focal_loss_backward',
-        'softmax_focal_loss_forward',
-        'softmax_focal_loss_backward',
-    ],
-    'deform_conv': [
-        'deform_conv_forward',
-        'deform_conv_backward_input',
-        'deform_conv_backward_parameters',
-        'modulated_deform_conv_forward',
-        'modulated_deform_conv_backward',
-    ],
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
-PROVIDED = tuple(_HOME_OF)
+PROVIDED = (
+    'nms',
+    'softnms',
+    'roi_align_forward',
+    'roi_align_backward',
+    'sigmoid_focal_loss_forward',
+    'sigmoid_focal_loss_backward',
+)
 """Names of the operators that have a stand-in."""
 
+REMEDY = (
+    'For compiled operators install the `mmcv` that was built for your torch, or '
+    'compile it: docs/installation.md of mmghost, "Compiled operators".'
+)
 
-class StandInExtension(types.ModuleType):
-    """``mmcv._ext`` made of Python: stand-ins, and an error for each other operator.
 
-    mmcv asks for every operator that it knows while ``mmcv.ops`` is imported, so every
-    public name exists; what has no stand-in raises when it is called.
+class StandIns(ModuleType):
+    """``mmcv._ext`` in Python: stand-ins, and an error for every other operator.
+
+    ``mmcv.ops`` looks up every operator when it is imported, so each public name
+    exists. An operator without a stand-in raises when it is called.
     """
 
     def __getattr__(self, name: str) -> Callable:
         if name.startswith('_'):
             raise AttributeError(f'module {NAME!r} has no attribute {name!r}')
         _announce()
-        if name in _HOME_OF:
-            home = importlib.import_module(f'mmghost.ops.{_HOME_OF[name]}')
-            operator = getattr(home, name)
+        if name in PROVIDED:
+            operator = getattr(importlib.import_module('mmghost.ops.operators'), name)
         else:
-            operator = _unprovided(name)
+            operator = _missing(name)
         setattr(self, name, operator)
         return operator
 
     def get_compiler_version(self) -> str:
-        """Tell environment reports what they look at."""
+        """Return what environment reports show in place of a compiler."""
         return 'none (stand-ins of mmghost)'
 
     get_compiling_cuda_version = get_compiler_version
 
 
-class _Loader(importlib.abc.Loader):
-    """Gives the stand-in a module specification as complete as any module's."""
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> StandInExtension:
-        return StandInExtension(spec.name, StandInExtension.__doc__)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        pass
+def make_extension() -> StandIns:
+    """Return a new module of stand-ins that is not installed yet."""
+    extension = StandIns(NAME, StandIns.__doc__)
+    # mmengine looks at the loader to see whether mmcv has operators.
+    extension.__spec__ = ModuleSpec(NAME, importlib.abc.Loader(), origin='mmghost.ops')
+    return extension
 
 
-def make_extension() -> StandInExtension:
-    """Make a new stand-in module, not yet put anywhere."""
-    spec = importlib.util.spec_from_loader(NAME, _Loader(), origin='mmghost.ops')
-    return importlib.util.module_from_spec(spec)
+def install() -> str:
+    """Make ``mmcv.ops`` work, with mmcv's compiled operators or with the stand-ins.
+
+    The environment variable ``MMGHOST_MMCV_OPS`` decides: ``auto`` (the default)
+    installs the stand-ins where mmcv has no compiled operators, ``fallback`` always,
+    ``native`` never. Calling it again is harmless.
+
+    Returns:
+        What is in use, ``'native'`` or ``'fallback'``.
+
+    Raises:
+        ValueError: The variable has another value.
+        ImportError: mmcv is missing; ``native`` is set, and mmcv's compiled operators
+            are missing or do not load; or ``fallback`` is set after they were loaded.
+    """
+    mode = os.environ.get(VARIABLE) or 'auto'
+    if mode not in MODES:
+        raise ValueError(f'{VARIABLE} must be one of {", ".join(MODES)}, not {mode!r}')
+    found = in_use()
+    if mode == 'native':
+        try:
+            if found == 'fallback':
+                raise ImportError('the stand-ins are already installed')
+            importlib.import_module(NAME)
+        except ImportError as error:
+            raise ImportError(
+                f'{VARIABLE}=native, but mmcv has no compiled operators that load with '
+                f'this torch: {error}. {REMEDY}'
+            ) from error
+    elif found == 'missing' or (found == 'native' and mode == 'fallback'):
+        if NAME in sys.modules:
+            raise ImportError(f'{VARIABLE}=fallback: import mmghost before mmcv.ops')
+        sys.modules[NAME] = importlib.import_module('mmcv')._ext = make_extension()
+    return in_use()
 
 
-def remedy() -> str:
-    """Say in one sentence how to get compiled operators."""
-    import mmcv
+def in_use() -> str:
+    """Return what ``mmcv.ops`` runs on, without importing it.
 
-    name = 'onedl-mmcv' if _is_installed('onedl-mmcv') else 'mmcv'
-    return (
-        'To get them, compile mmcv beside the torch in use: `MMCV_WITH_OPS=1 pip '
-        'install --no-build-isolation --no-cache-dir --no-deps --force-reinstall '
-        f'--no-binary {name} {name}=={mmcv.__version__}` (docs/operators.md of mmghost '
-        'has the details, and one more step for newer torch).'
-    )
+    Returns:
+        ``'native'``, ``'fallback'`` (the stand-ins) or ``'missing'``.
 
-
-def _is_installed(distribution: str) -> bool:
+    Raises:
+        ImportError: mmcv is missing.
+    """
+    loaded = sys.modules.get(NAME)
+    if isinstance(loaded, StandIns):
+        return 'fallback'
     try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        mmcv = importlib.import_module('mmcv')
+    except ModuleNotFoundError as error:
+        if error.name != 'mmcv':
+            raise
+        raise ImportError(
+            'mmghost needs mmcv: install `onedl-mmcv`, or `mmcv-lite` beside '
+            "OpenMMLab's own releases."
+        ) from error
+    compiled = loaded is not None or PathFinder.find_spec(NAME, mmcv.__path__)
+    return 'native' if compiled else 'missing'
 
 
-def _unprovided(name: str) -> Callable:
+def _missing(name: str) -> Callable:
     def operator(*args: object, **kwargs: object) -> None:
         raise NotImplementedError(
-            f"mmcv's operator {name!r} is not available: mmcv is installed without "
-            f'compiled operators, and mmghost has no stand-in for this one. {remedy()}'
+            f'operator {name!r} of mmcv: mmcv is installed without compiled operators, '
+            f'and mmghost has no stand-in for this one. {REMEDY}'
         )
 
     operator.__name__ = operator.__qualname__ = name
@@ -117,32 +141,18 @@ _announced = False
 
 
 def _announce() -> None:
-    """Log once, on the main process, that stand-ins are at work."""
+    """Log once, on the main process, that the stand-ins are in use."""
     global _announced
-    if _announced:
-        return
+    # Before the process group exists, launchers give the rank in the environment.
+    launched = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or 0
+    rank = get_rank() if is_distributed() else int(launched)
+    if not _announced and rank == 0:
+        # To the log of the run if there is one, else to standard error: a tool's
+        # standard output is its result.
+        run = getattr(MMLogger, '_instance_dict', None)
+        logger = MMLogger.get_current_instance() if run else logging.getLogger('mmghost')
+        logger.warning(
+            'mmcv has no compiled operators: stand-ins of mmghost are used for nms, '
+            f'soft_nms, RoIAlign and sigmoid_focal_loss ({VARIABLE}=native forbids it)'
+        )
     _announced = True
-    if launched_rank() != 0:
-        return
-    # Into the log of the run where there is one; without one to standard error, where
-    # it cannot spoil what a tool prints.
-    running = getattr(MMLogger, '_instance_dict', None)
-    logger = (
-        MMLogger.get_current_instance() if running else logging.getLogger('mmghost')
-    )
-    logger.warning(
-        'mmcv has no compiled operators here: stand-ins of mmghost are used (%d '
-        'operators; MMGHOST_MMCV_OPS=native forbids them).',
-        len(PROVIDED),
-    )
-
-
-def launched_rank() -> int:
-    """The number of this process among those of a training."""
-    if is_distributed():
-        return get_rank()
-    # Before the process group exists, launchers tell by environment variables.
-    for variable in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
-        if os.environ.get(variable, '').isdigit():
-            return int(os.environ[variable])
-    return 0
