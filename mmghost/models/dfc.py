@@ -112,7 +112,6 @@ class DFCAttention(nn.Sequential):
             conv(conv_cfg, out, out, (height, 1), groups=out),
             norm(norm_cfg, out),
         )
-        self.downsample = downsample
         self.ratio = ratio
         self.gate_position = gate_position
         self.upsample = upsample
@@ -125,27 +124,9 @@ class DFCAttention(nn.Sequential):
                 nn.Conv2d(in_channels, in_channels, **window, bias=False),
                 norm(norm_cfg, in_channels),
             )
-
-    def pool(self, x: Tensor) -> Tensor:
-        """Down-sample (N, C, H, W) to (N, C, H // ratio, W // ratio), at least 1 px.
-
-        The release drops the rows and columns that do not fill a window, and fails on a
-        map smaller than one window, which is pooled whole here.
-        """
-        if self.ratio == 1:
-            return x
-        height, width = x.shape[2:]
-        if self.downsample == 'conv':
-            if height < self.ratio or width < self.ratio:
-                pad = [0, max(0, self.ratio - width), 0, max(0, self.ratio - height)]
-                x = F.pad(x, pad, mode='replicate')
-            return self.reduce(x)
-        window = [self.ratio, self.ratio]
-        if height < self.ratio or width < self.ratio:
-            window = [min(self.ratio, height), min(self.ratio, width)]
-        if self.downsample == 'avg':
-            return F.avg_pool2d(x, window, window)
-        return F.max_pool2d(x, window, window)
+        elif downsample != 'none':
+            pool = nn.AvgPool2d if downsample == 'avg' else nn.MaxPool2d
+            self.reduce = pool(ratio)
 
     def logits(self, x: Tensor) -> Tensor:
         """Compute the attention before gate and up-sampling.
@@ -156,7 +137,11 @@ class DFCAttention(nn.Sequential):
         Returns:
             (N, out_channels, H // ratio, W // ratio), at least 1 px.
         """
-        x = self[1](self[0](self.pool(x)))
+        height, width = x.shape[2:]
+        if height < self.ratio or width < self.ratio:  # the release fails here
+            pad = [0, max(0, self.ratio - width), 0, max(0, self.ratio - height)]
+            x = F.pad(x, pad, mode='replicate')
+        x = self[1](self[0](self.reduce(x)))
         x = self[3](self[2](x))
         return self[5](self[4](x))
 

@@ -7,6 +7,7 @@ authors' release and of timm.
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -138,9 +139,7 @@ class GhostModule(nn.Module):
         activate: Whether both halves have the activation.
         dfc: Arguments of :class:`DFCAttention`; None for no attention.
         branches: Branches of each convolution, see :class:`.layers.RepConv`.
-        conv_cfg: Convolutions; None is ``nn.Conv2d``.
-        norm_cfg: Normalizations; None is batch norm.
-        act_cfg: Activations; None is ReLU.
+        conv_cfg, norm_cfg, act_cfg: Layers; None is ``nn.Conv2d``, batch norm, ReLU.
     """
 
     def __init__(
@@ -155,20 +154,21 @@ class GhostModule(nn.Module):
         act_cfg: Cfg | None = None,
     ) -> None:
         super().__init__()
-        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, branches=branches)
         acts = [act(act_cfg or dict(type='ReLU')) for _ in range(2 * activate)]
         half = math.ceil(out_channels / 2)
         self.cut = out_channels % 2
         self.primary_conv = nn.Sequential(
-            *conv_norm(in_channels, half, branches=branches, **layers), *acts[:1]
+            *conv_norm(in_channels, half, **layers), *acts[:1]
         )
         self.cheap_operation = nn.Sequential(
-            *conv_norm(half, half, 3, groups=half, branches=branches, **layers),
+            *conv_norm(half, half, 3, groups=half, skip=True, **layers),
             *acts[1:],
         )
         self.short_conv = None
         if dfc is not None:
-            self.short_conv = DFCAttention(in_channels, out_channels, **layers, **dfc)
+            cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+            self.short_conv = DFCAttention(in_channels, out_channels, **cfgs, **dfc)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
@@ -186,21 +186,16 @@ class SqueezeExcite(nn.Module):
     Args:
         channels: Input and output channels.
         ratio: Inner channels per channel, rounded to a multiple of 4.
-        conv_cfg: Convolutions; None is ``nn.Conv2d``.
-        act_cfg: Inner activation; None is ReLU.
+        conv_cfg, act_cfg: Convolutions and inner activation.
     """
 
     def __init__(
-        self,
-        channels: int,
-        ratio: float = 0.25,
-        conv_cfg: Cfg | None = None,
-        act_cfg: Cfg | None = None,
+        self, channels: int, ratio: float, conv_cfg: Cfg | None, act_cfg: Cfg
     ) -> None:
         super().__init__()
         inner = make_divisible(channels * ratio)
         self.conv_reduce = conv(conv_cfg, channels, inner, bias=True)
-        self.act = act(act_cfg or dict(type='ReLU'))
+        self.act = act(act_cfg)
         self.conv_expand = conv(conv_cfg, inner, channels, bias=True)
         self.gate = nn.Hardsigmoid()  # relu6(x + 3) / 6
 
@@ -220,24 +215,21 @@ class GhostBottleneck(nn.Module):
         drop_path: Probability to drop the residual branch of a sample.
         split: Replace the stride of 2 by phases, see :mod:`.atrous`.
         with_cp: Compute the bottleneck again in backward, to save memory.
-        branches: Branches of each convolution, see :class:`.layers.RepConv`.
-        conv_cfg: Convolutions; None is ``nn.Conv2d``.
-        norm_cfg: Normalizations; None is batch norm.
-        act_cfg: Activations; None is ReLU.
+        branches, conv_cfg, norm_cfg, act_cfg: As in :class:`GhostModule`.
     """
 
     def __init__(
         self,
         in_channels: int,
         row: Row,
-        dfc: Cfg | None = None,
-        drop_path: float = 0.0,
-        split: bool = False,
-        with_cp: bool = False,
-        branches: int = 0,
-        conv_cfg: Cfg | None = None,
-        norm_cfg: Cfg | None = None,
-        act_cfg: Cfg | None = None,
+        dfc: Cfg | None,
+        drop_path: float,
+        split: bool,
+        with_cp: bool,
+        branches: int,
+        conv_cfg: Cfg | None,
+        norm_cfg: Cfg,
+        act_cfg: Cfg,
     ) -> None:
         super().__init__()
         layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
@@ -293,27 +285,6 @@ class GhostBottleneck(nn.Module):
         if self.with_cp and torch.is_grad_enabled():
             return checkpointed(self, self._forward, x)
         return self._forward(x)
-
-
-class ConvNormAct(nn.Module):
-    """The last 1x1 convolution of the trunk."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        conv_cfg: Cfg | None,
-        norm_cfg: Cfg,
-        act_cfg: Cfg,
-    ) -> None:
-        super().__init__()
-        self.conv = conv(conv_cfg, in_channels, out_channels)
-        self.bn1 = norm(norm_cfg, out_channels)
-        self.act1 = act(act_cfg)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
-        return self.act1(self.bn1(self.conv(x)))
 
 
 class GhostNet(Backbone):
@@ -391,7 +362,7 @@ class GhostNet(Backbone):
         last = max(self.out_indices)
         attention = dfc_by_bottleneck(dfc)
         self.blocks = nn.ModuleList()
-        self.stage_of_group, self.splits_of_group = [], []
+        self.levels = []  # of each group: stage, and how often its map is split
         self.stage_channels, self.stage_strides = [], []
         stride, splits, depth = 2, 0, 0
         for stage, groups in enumerate(STAGES[: last + 1]):
@@ -417,15 +388,18 @@ class GhostNet(Backbone):
                     self.blocks[-1].append(block)
                     channels = row.out
                     depth += 1
-                self.stage_of_group.append(stage)
-                self.splits_of_group.append(splits)
+                self.levels.append((stage, splits))
             self.stage_channels.append(channels)
             self.stage_strides.append(stride)
         if last == NUM_STAGES - 1:
             out = self._scaled(LAST_CHANNELS)
-            self.blocks.append(nn.Sequential(ConvNormAct(channels, out, **layers)))
-            self.stage_of_group.append(last)
-            self.splits_of_group.append(splits)
+            layer = OrderedDict(
+                conv=conv(conv_cfg, channels, out),
+                bn1=norm(layers['norm_cfg'], out),
+                act1=act(layers['act_cfg']),
+            )
+            self.blocks.append(nn.Sequential(nn.Sequential(layer)))
+            self.levels.append((last, splits))
             self.stage_channels.append(out)
             self.stage_strides.append(stride)
         self.freeze()
@@ -448,9 +422,7 @@ class GhostNet(Backbone):
         x = self.act1(self.bn1(self.conv_stem(x)))
         size = x.shape[2:]  # of the last map that was not split into phases
         outs = {}
-        for group, stage, splits in zip(
-            self.blocks, self.stage_of_group, self.splits_of_group
-        ):
+        for group, (stage, splits) in zip(self.blocks, self.levels):
             x = group(x)
             if splits == 0:
                 size = x.shape[2:]
@@ -462,7 +434,7 @@ class GhostNet(Backbone):
         """Yield what ``frozen_stages`` freezes."""
         if self.frozen_stages >= 0:
             yield from (self.conv_stem, self.bn1)
-        for group, stage in zip(self.blocks, self.stage_of_group):
+        for group, (stage, _) in zip(self.blocks, self.levels):
             if stage < self.frozen_stages:
                 yield group
 
@@ -515,42 +487,24 @@ class GhostNet(Backbone):
     ) -> None:
         # mmengine loads with strict=False and only warns: weights of another form would
         # leave the network half random.
-        theirs = form(
-            name[len(prefix) :] for name in state_dict if name.startswith(prefix)
-        )
-        ours = form(name for name, _ in self.named_parameters())
-        if theirs and ours and theirs != ours:
-            raise WeightsError(
-                f'{type(self).__name__} is in {FORMS[ours]}, the weights are those of '
-                f'{FORMS[theirs]}: {REMEDIES[theirs]}'
-            )
+        names = dict(self.named_parameters())
+        for name, what in FORMS.items():
+            theirs, ours = prefix + name in state_dict, name in names
+            if f'{prefix}conv_stem.weight' in state_dict and theirs != ours:
+                raise WeightsError(
+                    f'{type(self).__name__} is {"" if ours else "not "}{what}, the '
+                    f'weights are {"" if theirs else "not "}so: build the network that '
+                    "the weights are of (deploy=True or not, type='GhostNetV3'), load "
+                    'them, then call switch_to_deploy() if it is to be deployed'
+                )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-FORMS = dict(
-    norms='the form with batch norms',
-    folded='the deployed form, without batch norms',
-    branches='the training form of GhostNetV3, with branches',
-)
-REMEDIES = dict(
-    norms='build the network without deploy=True, load them, call switch_to_deploy()',
-    folded='build the network with deploy=True; to train, load the file it was made from',
-    branches="build type='GhostNetV3' without deploy=True, load them, and call "
-    'switch_to_deploy() for the deployed form',
-)
-
-
-def form(names: Iterator[str]) -> str | None:
-    """Return the form of a GhostNet by the names of its weights, a key of FORMS.
-
-    Returns None where the names do not tell it, such as those of a part.
-    """
-    names = set(names)
-    if 'blocks.0.0.ghost1.primary_conv.0.convs.0.conv.weight' in names:
-        return 'branches'
-    if 'conv_stem.bias' in names:
-        return 'folded'
-    return 'norms' if 'bn1.weight' in names else None
+# What the name of a weight shows.
+FORMS = {
+    'conv_stem.bias': 'deployed (batch norms folded)',
+    'blocks.0.0.ghost1.primary_conv.0.convs.0.conv.weight': 'a GhostNetV3 with branches',
+}
 
 
 @register(MODELS)

@@ -1,5 +1,6 @@
 """Layers that the networks are built from, by mmcv's builders."""
 
+from collections import OrderedDict
 from typing import Any
 
 import torch.nn as nn
@@ -54,35 +55,19 @@ def act(cfg: Cfg) -> nn.Module:
     return build_activation_layer(cfg)
 
 
-class ConvNorm(nn.Module):
-    """A convolution and its normalization, one branch of :class:`RepConv`."""
-
-    def __init__(self, conv_cfg: Cfg | None, norm_cfg: Cfg, *args, **kwargs) -> None:
-        super().__init__()
-        self.conv = conv(conv_cfg, *args, **kwargs)
-        self.bn = norm(norm_cfg, args[1])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
-        return self.bn(self.conv(x))
-
-
 class RepConv(nn.Module):
     """A sum of branches that folds into one convolution (GhostNetV3, section 3.1).
 
     ``branches`` convolutions of the kernel size, a 1x1 convolution where the kernel is
-    larger, and a bare normalization where a depthwise convolution keeps the size; each
-    branch has its own normalization.
+    larger, and with ``skip`` a bare normalization; each branch has its own normalization.
 
     Args:
         branches: Number of convolutions of the kernel size.
         in_channels: Input channels.
         out_channels: Output channels.
-        kernel_size: Odd kernel size.
-        stride: Stride.
-        groups: Groups.
-        conv_cfg: Convolutions; None is ``nn.Conv2d``.
-        norm_cfg: Normalizations.
+        kernel_size, stride, groups: Of the convolution that it folds into.
+        skip: Whether there is a branch of a normalization alone.
+        conv_cfg, norm_cfg: Layers; None is ``nn.Conv2d``.
     """
 
     def __init__(
@@ -93,18 +78,22 @@ class RepConv(nn.Module):
         kernel_size: int,
         stride: int,
         groups: int,
+        skip: bool,
         conv_cfg: Cfg | None,
         norm_cfg: Cfg,
     ) -> None:
         super().__init__()
-        shape = (conv_cfg, norm_cfg, in_channels, out_channels)
-        grid = dict(stride=stride, groups=groups)
-        self.convs = nn.ModuleList(
-            ConvNorm(*shape, kernel_size, **grid) for _ in range(branches)
-        )
-        self.scale = ConvNorm(*shape, 1, **grid) if kernel_size > 1 else None
-        keeps_size = groups == in_channels == out_channels and stride == 1
-        self.skip = norm(norm_cfg, in_channels) if keeps_size else None
+
+        def branch(kernel: int) -> nn.Sequential:
+            layers = OrderedDict(
+                conv=conv(conv_cfg, in_channels, out_channels, kernel, stride, groups),
+                bn=norm(norm_cfg, out_channels),
+            )
+            return nn.Sequential(layers)
+
+        self.convs = nn.ModuleList(branch(kernel_size) for _ in range(branches))
+        self.scale = branch(1) if kernel_size > 1 else None
+        self.skip = norm(norm_cfg, out_channels) if skip else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H', W')."""
@@ -122,6 +111,7 @@ def conv_norm(
     stride: int = 1,
     groups: int = 1,
     branches: int = 0,
+    skip: bool = False,
     conv_cfg: Cfg | None = None,
     norm_cfg: Cfg | None = None,
 ) -> tuple[nn.Module, nn.Module]:
@@ -133,5 +123,5 @@ def conv_norm(
     norm_cfg = norm_cfg or dict(type='BN')
     grid = (in_channels, out_channels, kernel_size, stride, groups)
     if branches:
-        return RepConv(branches, *grid, conv_cfg, norm_cfg), nn.Identity()
+        return RepConv(branches, *grid, skip, conv_cfg, norm_cfg), nn.Identity()
     return conv(conv_cfg, *grid), norm(norm_cfg, out_channels)

@@ -55,7 +55,7 @@ def test_dense_maps_equal_the_strided_networks_where_it_computes(
 
 def dilated(model: nn.Module) -> nn.Module:
     """Turn a phase-wise network into one of PyTorch's own dilated convolutions."""
-    for group, splits in zip(model.blocks, model.splits_of_group):
+    for group, (_, splits) in zip(model.blocks, model.levels):
         dilation = 2**splits
         for module in group.modules():
             if isinstance(getattr(module, 'split', None), SplitPhases):
@@ -74,7 +74,7 @@ def dilated(model: nn.Module) -> nn.Module:
                 d = dilation // 2 if before else dilation
                 module.dilation = (d, d)
                 module.padding = tuple(d * (k // 2) for k in module.kernel_size)
-    model.splits_of_group = [0] * len(model.blocks)
+    model.levels = [(stage, 0) for stage, _ in model.levels]
     return model
 
 
@@ -117,7 +117,7 @@ class OnDenseMap(nn.Module):
 
 def spatial_operators(model: nn.Module):
     """Yield group, parent and name of every operator that mixes positions."""
-    for group, splits in zip(model.blocks, model.splits_of_group):
+    for group, (_, splits) in zip(model.blocks, model.levels):
         if splits == 0:
             continue
         first = group[0]

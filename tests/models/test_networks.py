@@ -300,6 +300,7 @@ def test_compiled_it_computes_the_same(build):
     torch._dynamo.reset()
 
 
+@pytest.mark.parametrize('build', TRACED, indirect=True)
 def test_traced_it_computes_the_same(build):
     model = random(build)
     traced = torch.jit.trace(model, image(2, 3, 67, 45))
