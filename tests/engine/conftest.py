@@ -39,10 +39,16 @@ def trained(
     return found
 
 
+@pytest.fixture(scope='session', autouse=True)
+def no_report_of_the_environment():
+    """Keep runners from asking compilers for their versions, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def no_trace_of_other_runners(monkeypatch: pytest.MonkeyPatch):
+def no_trace_of_other_runners():
     """Forget loggers, visualizers and default scopes that runners leave behind."""
-    # It asks compilers for their versions, which takes seconds.
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     yield
     forget_runners()
