@@ -4,7 +4,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ _WORTH = 0.05  # what other anchors must gain to be written down
 # On coarser maps objects are found worse: docs/results.md compares four for nuclei.
 _CELLS = 3
 _SCALES = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)
-RATIOS = (0.5, 1.0, 2.0)
+_RATIOS = (0.5, 1.0, 2.0)
 
 
 class Machine(NamedTuple):
@@ -231,62 +231,81 @@ def shape_iou(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 
 def matched(boxes: np.ndarray, anchors: np.ndarray) -> float:
     """Return the share of boxes that have an anchor of nearly their shape."""
-    return (
-        float((shape_iou(boxes, anchors).max(1) >= _GOOD).mean()) if len(boxes) else 1.0
+    return float((shape_iou(boxes, anchors).max(1) >= _GOOD).mean())
+
+
+def fit_anchors(model: dict[str, Any], boxes: np.ndarray) -> tuple[dict[str, Any], str]:
+    """Find anchors for boxes if those of a detector fit clearly worse.
+
+    Args:
+        model: Config of the detector.
+        boxes: Widths and heights at the input size in px, (M, 2).
+
+    Returns:
+        Values for the template, and a line for the user.
+    """
+    generator = (model.get('rpn_head') or model['bbox_head'])['anchor_generator']
+    if generator['type'] == 'YOLOAnchorGenerator' and len(boxes) >= 9:
+        sizes = [tuple(map(round, box)) for box in cluster(boxes).tolist()]
+        share = matched(boxes, np.array(sizes, float))
+        words = f'Anchors are clustered from the boxes and match {share:.0%} of them.'
+        return dict(base_sizes=[sizes[6:], sizes[3:6], sizes[:3]]), words
+    if generator['type'] != 'AnchorGenerator' or not len(boxes):
+        return {}, ''
+    strides, octaves = generator['strides'], generator.get('scales_per_octave', 1)
+    usual = generator.get('octave_base_scale') or generator['scales'][0]
+    best = best_scale(boxes, strides, usual, octaves)
+    share, before = (
+        f'{matched(boxes, anchor_grid(strides, scale, octaves)):.0%}'
+        for scale in (best, usual)
     )
+    words = f'Anchors match the shape of {share} of the boxes'
+    if best == usual:
+        return {}, f'{words}.'
+    # RoIs go to the levels that their anchors are on.
+    finest = max(4, round(56 * best / usual)) if best < usual else None
+    return dict(
+        scale=best, finest_scale=finest
+    ), f'{words}, those of the base {before}.'
 
 
 def anchor_grid(strides: Sequence[int], scale: float, octaves: int = 1) -> np.ndarray:
     """Return widths and heights of mmdet's anchors, (K, 2), by stride."""
-    return np.array(
-        [
-            (side / ratio**0.5, side * ratio**0.5)
-            for stride in strides
-            for side in (stride * scale * 2 ** (i / octaves) for i in range(octaves))
-            for ratio in RATIOS
-        ]
-    )
+    sides = [s * scale * 2 ** (i / octaves) for s in strides for i in range(octaves)]
+    return np.array([(side / r**0.5, side * r**0.5) for side in sides for r in _RATIOS])
 
 
 def best_scale(
-    boxes: np.ndarray, strides: Sequence[int], default: float, octaves: int = 1
+    boxes: np.ndarray, strides: Sequence[int], usual: float, octaves: int = 1
 ) -> float:
-    """Find the scale of anchors, in strides, that fits boxes (M, 2) best.
+    """Return the scale of anchors, in strides, that fits boxes (M, 2) best.
 
     A box counts for as much as its level shows of it: anchors of few strides match small
-    boxes, but on maps where these are a cell or two.
-
-    Args:
-        boxes: Widths and heights at the input size in px.
-        strides: Strides of the levels.
-        default: Scale of the base config, taken unless another is clearly better.
-        octaves: Anchors in each octave, as RetinaNet's ``scales_per_octave``.
+    boxes, but on maps where these are a cell or two. The usual scale is taken unless
+    another is clearly better.
     """
     sides = np.sqrt(boxes.prod(1))[:, None]
-    of_anchor = np.repeat(strides, octaves * len(RATIOS))
+    of_anchor = np.repeat(strides, octaves * len(_RATIOS))
     worth = np.minimum(1, sides / (_CELLS * of_anchor))
 
     def fit(scale: float) -> float:
         good = shape_iou(boxes, anchor_grid(strides, scale, octaves)) >= _GOOD
-        return float((good * worth).max(1).mean()) if len(boxes) else 1.0
+        return float((good * worth).max(1).mean())
 
     fits = {scale: fit(scale) for scale in _SCALES}
     best = max(fits, key=lambda scale: (fits[scale], scale))
-    return best if fits[best] >= fit(default) + _WORTH else default
+    return best if fits[best] >= fit(usual) + _WORTH else usual
 
 
 def cluster(boxes: np.ndarray, count: int = 9) -> np.ndarray:
     """Cluster boxes (M, 2) into anchors (count, 2) for YOLO, by growing area.
 
-    K-means of the logarithms: equal ratios of sides are equally far, as for the IoU.
+    K-means of the logarithms: equal ratios of sides are equally far, as for the IoU. It
+    starts at quantiles of the area, so that the result is always the same.
     """
-    from scipy.cluster.vq import kmeans
+    from scipy.cluster.vq import kmeans2
 
-    # At the quantiles of the area, so that the result is always the same.
     order = np.log(boxes[np.argsort(boxes.prod(1))])
     start = order[((np.arange(count) + 0.5) / count * len(order)).astype(int)]
-    anchors = np.exp(kmeans(order, start)[0])
-    anchors = np.concatenate(
-        [anchors, np.repeat(anchors[-1:], count - len(anchors), 0)]
-    )
-    return anchors[np.argsort(anchors.prod(1))]
+    anchors = np.exp(kmeans2(order, start, minit='matrix', missing='warn')[0])
+    return np.maximum(anchors[np.argsort(anchors.prod(1))], 2)
