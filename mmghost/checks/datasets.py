@@ -100,10 +100,10 @@ def check_root(dataset: BaseDataset, path: str) -> Problem | None:
 
 
 def _check_names(dataset: BaseDataset, path: str) -> Problem | None:
-    names = map(str, dataset.metainfo.get('classes') or ())
-    odd = [repr(name) for name in names if not name or name.strip('\ufeff \t') != name]
-    what = f'are empty or have invisible characters: {examples(odd)}'
-    remedy = 'save their list as UTF-8 without BOM, without spaces and empty lines'
+    names = [str(name) for name in dataset.metainfo.get('classes') or ()]
+    odd = [repr(name) for name in names if name.strip('\ufeff') != name or not name]
+    what = f'are empty or begin with a byte order mark: {examples(odd)}'
+    remedy = 'save their list as UTF-8 without BOM and without empty lines'
     return Problem(f'{path}.metainfo.classes', what, remedy) if odd else None
 
 

@@ -1,184 +1,160 @@
-"""Label maps against pictures and classes, and pictures that mmseg reads unasked."""
+"""Label maps against images and classes, as mmseg reads them."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from PIL import Image
 
-from mmghost.checks.label_maps import (
-    check_label_maps,
-    label_map_fault,
-    labels_of,
-)
-from mmghost.checks.preflight import build_datasets, preflight
-from mmghost.engine.launch import load_config, prepare_train, run_train
-from mmghost.errors import UserError
-
-from ..toys import write_config
-
-ADE = Path('ade/ADEChallengeData2016')
-TRAIN = ADE / 'annotations/training'
+from .data import found, only, segmentation, segmentation_config
 
 
-def segmentation(tmp_path: Path, data: Path, more: str = '') -> Config:
-    return Config.fromfile(write_config(tmp_path, 'segmentation', data, more))
+def every(root: Path, change, split: str = 'train') -> None:
+    """Change all label maps of a split."""
+    for path in sorted((root / 'labels' / split).iterdir()):
+        Image.fromarray(change(np.asarray(Image.open(path)).copy())).save(path)
 
 
-def dataset(tmp_path: Path, data: Path, more: str = ''):
-    cfg = segmentation(tmp_path, data, more)
-    return build_datasets(cfg, 'train_dataloader')[0][1]
-
-
-def first(folder: Path) -> Path:
-    return sorted(folder.iterdir())[0]
-
-
-def change(path: Path, function) -> None:
-    function(Image.open(path)).save(path)
+def one(root: Path, change) -> Path:
+    path = root / 'labels/train/2.png'
+    Image.fromarray(change(np.asarray(Image.open(path)).copy())).save(path)
+    return path
 
 
 def with_pixel(value: int):
-    def change(image: Image.Image) -> Image.Image:
-        values = np.asarray(image).copy()
-        values[3, 5] = value
-        return Image.fromarray(values)
+    def change(labels: np.ndarray) -> np.ndarray:
+        labels[3, 5] = value
+        return labels
 
     return change
 
 
 @pytest.mark.parametrize(
-    ('spoil', 'words'),
+    ('change', 'words'),
     [
-        (with_pixel(9), 'holds 9; 8 classes go from 1 to 8, 0 is ignored'),
-        (with_pixel(254), 'holds 254; 8 classes'),
-        (lambda image: image.resize((90, 96)), 'is 90x96 px, its picture'),
-        (lambda image: image.convert('RGB'), 'is a picture in colour (RGB)'),
-        (lambda image: image.convert('LA'), 'is a picture in colour (LA)'),
-        (
-            lambda image: Image.fromarray(np.asarray(image).astype(np.uint16) + 256),
-            'holds 256',
-        ),
+        (lambda labels: labels[:30], 'is 50x30 px, its image 50x40 px'),
+        (lambda labels: np.stack([labels] * 3, -1), 'is a color image'),
     ],
-    ids=['class', '254', 'size', 'rgb', 'alpha', '16-bit'],
 )
-def test_a_label_map_that_does_not_fit_stops_the_training_by_name(
-    tmp_path, own_shapes, spoil, words
-):
-    path = first(own_shapes / TRAIN)
-    change(path, spoil)
-    (problem,) = preflight(segmentation(tmp_path, own_shapes), ['train'])
+def test_a_label_map_that_does_not_fit_is_named(tmp_path, change, words):
+    cfg = segmentation(tmp_path)
+    path = one(tmp_path, change)
+    problem = only(cfg)
     assert problem.fatal
-    assert '1 of 16 label maps looked into are no good' in problem.what
-    assert path.name in problem.what
-    assert words in problem.what
-    assert 'reduce_zero_label' in problem.remedy
+    assert f'1 of 4 label maps cannot be used: {path} {words}' in problem.what
 
 
-def test_nothing_is_written_before_the_label_maps_are_mended(tmp_path, own_shapes):
-    change(first(own_shapes / TRAIN), with_pixel(200))
-    path = write_config(tmp_path, 'segmentation', own_shapes)
-    cfg = prepare_train(load_config(path))
-    with pytest.raises(UserError, match='holds 200'):
-        run_train(cfg)
-    assert not list((tmp_path / 'work').rglob('*.pth'))
-
-
-@pytest.mark.parametrize('value', [0, 1, 8, 255])
-def test_classes_and_what_is_ignored_may_stand_in_a_label_map(
-    tmp_path, own_shapes, value
-):
-    change(first(own_shapes / TRAIN), with_pixel(value))
-    assert preflight(segmentation(tmp_path, own_shapes), ['train']) == []
-
-
-def test_without_reduction_the_classes_begin_at_0(tmp_path, shapes):
-    more = (
-        "train_dataset['reduce_zero_label'] = False\n"
-        "train_dataset['pipeline'] = [dict(type='LoadAnnotations')]"
+@pytest.mark.parametrize('value', [2, 38, 254])
+def test_a_value_that_is_no_class_is_named(tmp_path, value):
+    cfg = segmentation(tmp_path)
+    path = one(tmp_path, with_pixel(value))
+    problem = only(cfg)
+    assert problem.what == (
+        f'label maps hold {value}, such as {path}; 2 classes go from 0 to 1, 255 is ignored'
     )
-    labels = labels_of(dataset(tmp_path, shapes, more))
-    assert np.flatnonzero(labels.allowed).tolist() == [*range(8), 255]
-    report = check_label_maps(dataset(tmp_path, shapes, more), 9)
-    assert report.faults  # triangles are 8 there, which is no class then
 
 
-def test_a_subset_of_ade20ks_classes_ignores_the_others():
+@pytest.mark.parametrize('value', [0, 1, 255])
+def test_classes_and_what_is_ignored_pass(tmp_path, value):
+    cfg = segmentation(tmp_path)
+    one(tmp_path, with_pixel(value))
+    assert found(cfg) == []
+
+
+@pytest.mark.parametrize(
+    'classes', [('ground', 'cell'), ('ground', 'cell', 'membrane')]
+)
+def test_masks_of_0_and_255_are_refused_with_the_reason(tmp_path, classes):
+    cfg = segmentation(tmp_path, classes)
+    every(tmp_path, lambda labels: np.where(labels > 0, 255, 0).astype(np.uint8))
+    problem = only(cfg)
+    assert problem.fatal
+    assert 'no pixel of 4 label maps is of the classes cell (1)' in problem.what
+    last = len(classes) - 1
+    assert f'255 is ignored: if it is meant as {classes[-1]}, save' in problem.remedy
+    assert f'with {last} in its place' in problem.remedy
+
+
+def test_masks_of_0_and_255_that_leave_no_class_are_refused(tmp_path):
+    cfg = segmentation(tmp_path, reduce_zero_label=True)
+    every(tmp_path, lambda labels: np.where(labels > 0, 255, 0).astype(np.uint8))
+    every(tmp_path, lambda labels: labels + (labels < 255), 'val')
+    problem = only(cfg)
+    assert problem.fatal
+    assert 'cat (0), dog (1) (after reduce_zero_label)' in problem.what
+
+
+def test_a_class_that_never_occurs_is_said_and_stops_nothing(tmp_path):
+    cfg = segmentation(tmp_path, ('sky', 'road', 'car'))
+    every(tmp_path, lambda labels: np.where(labels == 2, 1, labels).astype(np.uint8))
+    problem = only(cfg)
+    assert not problem.fatal
+    assert problem.what == 'no pixel of 4 label maps is of the classes car (2)'
+
+
+def test_one_class_and_the_rest_ignored_passes_where_no_other_class_is_named(tmp_path):
+    cfg = segmentation(tmp_path, ('cell',))
+    assert found(cfg) == []
+
+
+def test_no_value_that_mmseg_trains_on_is_refused_and_no_other_accepted(tmp_path):
+    """Against mmseg's own loading, all 256 values of ADE20K, all and some classes."""
     from mmseg.datasets import ADE20KDataset
 
-    everything = ADE20KDataset(lazy_init=True)
-    some = ADE20KDataset(metainfo=dict(classes=('wall', 'sky')), lazy_init=True)
-    for data in (everything, some):
-        allowed = labels_of(data).allowed
-        assert np.flatnonzero(~allowed).tolist() == list(range(151, 255))
-
-
-def test_no_value_that_mmseg_would_train_on_is_refused_and_no_other_accepted(tmp_path):
-    """Against mmseg's own loading, for all 256 values."""
-    from mmseg.datasets import ADE20KDataset
-    from mmseg.datasets.transforms import LoadAnnotations
-
-    path = tmp_path / 'all.png'
-    Image.fromarray(np.arange(256, dtype=np.uint8)[None]).save(path)
-    for classes in (None, ('sky', 'wall')):
-        metainfo = dict(classes=classes) if classes else None
-        data = ADE20KDataset(metainfo=metainfo, lazy_init=True)
-        results = dict(
-            seg_map_path=str(path),
-            seg_fields=[],
-            label_map=data.label_map,
-            reduce_zero_label=True,
+    values = np.resize(np.arange(256, dtype=np.uint8), (40, 50))
+    for classes in (ADE20KDataset.METAINFO['classes'], ('sky', 'wall')):
+        cfg = segmentation(tmp_path, classes)
+        dataset = cfg.train_dataloader.dataset
+        dataset.type, dataset.reduce_zero_label = 'ADE20KDataset', True
+        every(tmp_path, lambda labels: values)
+        problem = only(cfg, ['train'])
+        assert (
+            'label maps hold 150, 151, 152, 153, 154 and 99 more (after' in problem.what
         )
-        loaded = LoadAnnotations()(results)['gt_seg_map']
-        fits = (loaded < len(data.metainfo['classes'])) | (loaded == 255)
-        assert np.array_equal(labels_of(data).allowed, fits)
+        every(tmp_path, lambda labels: np.where(values > 150, 255, values))
+        assert found(cfg, ['train']) == []
 
 
-def test_a_palette_image_is_a_label_map(tmp_path, own_shapes):
-    def colour(image):
-        image = image.convert('L')
-        palette = Image.fromarray(np.asarray(image), mode='P')
-        palette.putpalette([i % 256 for i in range(768)])
-        return palette
-
-    change(first(own_shapes / TRAIN), colour)
-    assert Image.open(first(own_shapes / TRAIN)).mode == 'P'
-    assert preflight(segmentation(tmp_path, own_shapes), ['train']) == []
-
-
-def test_a_picture_that_its_exif_turns_is_measured_as_mmseg_reads_it(tmp_path):
-    import mmcv
-
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turned by a quarter
-    Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
-    Image.new('L', (20, 40)).save(tmp_path / 'a.png')
-    assert mmcv.imread(str(tmp_path / 'a.jpg')).shape[:2] == (40, 20)
-    pair = str(tmp_path / 'a.jpg'), str(tmp_path / 'a.png')
-    assert label_map_fault(*pair, None) is None
+@pytest.mark.parametrize('mode', ['P', '1'])
+def test_palette_and_1_bit_images_are_label_maps(tmp_path, mode):
+    cfg = segmentation(tmp_path)
+    for path in sorted((tmp_path / 'labels').rglob('*.png')):
+        labels = np.asarray(Image.open(path)) == 1
+        image = Image.fromarray(labels.astype(np.uint8), mode='P')
+        image.putpalette([i % 256 for i in range(768)])
+        (image if mode == 'P' else Image.fromarray(labels)).save(path)
+        assert Image.open(path).mode == mode
+    assert found(cfg) == []
 
 
-def test_label_maps_that_are_too_large_for_pillow_alone_pass(tmp_path, monkeypatch):
-    Image.new('L', (40, 20)).save(tmp_path / 'a.png')
-    pair = [str(tmp_path / 'a.png')] * 2
-    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)  # it refuses twice as many
-    with pytest.raises(Image.DecompressionBombError):
-        Image.open(pair[0])
-    assert label_map_fault(*pair, None) is None
+@pytest.mark.parametrize(
+    ('image_end', 'map_end'),
+    [('_sat.jpg', '_mask.png'), ('_leftImg8bit.jpg', '_gtFine_labelTrainIds.png')],
+)
+def test_names_that_do_not_pair_are_shown_with_the_settings(
+    tmp_path, image_end, map_end
+):
+    segmentation(tmp_path)
+    for path in sorted(tmp_path.rglob('*.*')):
+        end = image_end if 'images' in path.parts else map_end
+        path.rename(path.with_name(path.stem + end))
+    problem = only(segmentation_config(tmp_path), ['train'])
+    assert f'{tmp_path}/images/train/0{image_end} should have' in problem.what
+    assert f'0{map_end}' in problem.remedy
+    assert 'set img_suffix and seg_map_suffix' in problem.remedy
+    fits = dict(img_suffix=image_end, seg_map_suffix=map_end)
+    assert found(segmentation_config(tmp_path, **fits)) == []
 
 
-def test_time_that_is_up_opens_no_more_label_maps(tmp_path, shapes):
-    report = check_label_maps(dataset(tmp_path, shapes), 0)
-    assert (report.total, report.checked, report.faults) == (16, 0, {})
+def test_a_label_map_that_is_missing_is_named(tmp_path):
+    cfg = segmentation(tmp_path)
+    (tmp_path / 'labels/train/2.png').unlink()
+    assert (
+        f'1 of 8 files are not there: {tmp_path}/labels/train/2.png' in only(cfg).what
+    )
 
 
-def test_pictures_in_grey_and_with_alpha_train_as_colour(tmp_path, own_shapes):
-    pictures = sorted((own_shapes / ADE / 'images/training').iterdir())
-    change(pictures[0], lambda image: image.convert('L'))
-    # JPEG knows no alpha, but nobody looks at the suffix.
-    Image.open(pictures[1]).convert('RGBA').save(pictures[1], format='PNG')
-    path = write_config(tmp_path, 'segmentation', own_shapes)
-    cfg = load_config(path, {'train_cfg.max_iters': 1, 'train_cfg.val_interval': 9})
-    run_train(prepare_train(cfg))
-    assert (tmp_path / 'work/iter_1.pth').is_file()
+def test_a_wrong_suffix_of_images_is_answered_with_the_one_there_is(tmp_path):
+    problem = only(segmentation(tmp_path, img_suffix='.png'), ['train'])
+    assert 'holds no image that ends in .png' in problem.what
+    assert 'end in .jpg' in problem.remedy

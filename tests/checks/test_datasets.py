@@ -1,0 +1,244 @@
+"""Folders, lists and class names of the three toolboxes."""
+
+import pytest
+
+from mmghost.checks import build_datasets
+from mmghost.errors import UserError
+
+from .data import coco, folders, folders_config, found, only, segmentation, write_image
+
+WRITERS = {'mmdet': coco, 'mmseg': segmentation, 'mmpretrain': folders}
+tasks = pytest.mark.parametrize('write', WRITERS.values(), ids=WRITERS)
+
+
+@tasks
+def test_a_whole_dataset_has_no_problem(tmp_path, write):
+    assert found(write(tmp_path)) == []
+
+
+@tasks
+def test_a_wrong_data_root_is_named_once_a_loader(tmp_path, write):
+    cfg = write(tmp_path / 'here')
+    (tmp_path / 'here').rename(tmp_path / 'there')
+    problem = only(cfg, ['train'])
+    assert problem.where == 'train_dataloader.dataset.data_root'
+    assert f'there is no folder {tmp_path}/here' in problem.what
+    assert '--cfg-options train_dataloader.dataset.data_root=PATH' in problem.remedy
+
+
+@tasks
+def test_a_missing_file_is_answered_with_close_names(tmp_path, write):
+    cfg = write(tmp_path)
+    (tmp_path / 'train.json').write_text('{}')
+    cfg.train_dataloader.dataset.ann_file = 'tarin.json'
+    problem = only(cfg, ['train'])
+    assert problem.where == 'train_dataloader.dataset.ann_file'
+    assert 'did you mean train.json' in problem.what
+
+
+def test_a_missing_folder_is_answered_with_close_names(tmp_path):
+    cfg = coco(tmp_path)
+    (tmp_path / 'train').rename(tmp_path / 'trains')
+    problem = only(cfg, ['train'])
+    assert problem.where == 'train_dataloader.dataset.data_prefix.img'
+    assert 'did you mean trains' in problem.what
+
+
+def test_datasets_inside_wrappers_are_checked(tmp_path):
+    cfg = coco(tmp_path)
+    inner = [cfg.val_dataloader.dataset, cfg.train_dataloader.dataset]
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset',
+        times=2,
+        dataset=dict(type='ConcatDataset', datasets=inner),
+    )
+    (tmp_path / 'train/1.jpg').unlink()
+    problem = only(cfg, ['train'])
+    assert problem.where == 'train_dataloader.dataset.dataset.datasets[1]'
+
+
+@pytest.mark.parametrize('name', ['.ipynb_checkpoints', '__MACOSX', '.git', '@eaDir'])
+@pytest.mark.parametrize('with_image', [True, False])
+@pytest.mark.parametrize('classes', [None, ('cat', 'dog')])
+def test_a_hidden_folder_is_no_class(tmp_path, name, with_image, classes):
+    cfg = folders(tmp_path, classes)
+    (tmp_path / 'train' / name).mkdir()
+    if with_image:
+        write_image(tmp_path / 'train' / name / 'a.jpg')
+    problem = only(cfg)
+    assert problem.fatal
+    assert problem.where == f'{tmp_path}/train'
+    assert f'the toolbox reads {name} in it as part of the data' == problem.what
+    assert 'move it away' in problem.remedy
+
+
+def test_a_hidden_folder_below_images_is_named_only_if_it_holds_some(tmp_path):
+    cfg = segmentation(tmp_path)
+    (tmp_path / 'images/train/.git').mkdir()
+    assert found(cfg) == []
+    write_image(tmp_path / 'images/train/.ipynb_checkpoints/0-checkpoint.jpg')
+    assert 'the toolbox reads .ipynb_checkpoints in it' in only(cfg).what
+
+
+@tasks
+def test_hidden_files_count_for_nothing(tmp_path, write):
+    cfg = write(tmp_path)
+    for folder in [path.parent for path in tmp_path.rglob('0.jpg')]:
+        for name in ('._0.jpg', '.DS_Store', 'Thumbs.db', 'desktop.ini'):
+            (folder / name).write_bytes(b'\x00\x05\x16\x07')
+    assert found(cfg) == []
+
+
+def test_class_folders_of_val_must_be_those_of_train(tmp_path):
+    cfg = folders(tmp_path)
+    write_image(tmp_path / 'train/ant/0.jpg')
+    cfg.model.head.num_classes = 3
+    problem = only(cfg)
+    assert problem.where == 'val_dataloader.dataset'
+    assert problem.what.endswith('differ from those of train_dataloader.dataset: ant')
+    (tmp_path / 'val/ant').mkdir()  # the remedy
+    assert found(cfg) == []
+
+
+def test_classes_in_another_order_than_the_folders_are_refused(tmp_path):
+    problem = only(folders(tmp_path, ('dog', 'cat')), ['train'])
+    assert problem.where == 'train_dataloader.dataset.metainfo.classes'
+    assert problem.remedy == "write ('cat', 'dog')"
+    assert found(folders_config(tmp_path, ('Cats', 'Dogs'))) == []
+
+
+def test_a_class_folder_without_images_is_said_and_stops_nothing(tmp_path):
+    cfg = folders(tmp_path)
+    for split in ('train', 'val'):
+        (tmp_path / split / 'zebra').mkdir()
+    cfg.model.head.num_classes = 3
+    problem = only(cfg)
+    assert (problem.what, problem.fatal) == ('no image is of the classes zebra', False)
+
+
+def test_more_folders_than_classes_are_refused_in_the_words_of_the_toolbox(tmp_path):
+    problem = only(folders(tmp_path, ('cat',)), ['train'])
+    assert 'number of subfolders (2)' in problem.what
+
+
+def label_list(tmp_path, content: bytes, **settings):
+    folders(tmp_path)
+    (tmp_path / 'train.txt').write_bytes(content)
+    cfg = folders_config(tmp_path, **settings)
+    cfg.train_dataloader.dataset.ann_file = 'train.txt'
+    return cfg
+
+
+def test_a_list_of_labels_is_read_as_mmpretrain_reads_it(tmp_path):
+    cfg = label_list(tmp_path, b'cat/0.jpg 0\ndog/1.jpg 1\n')
+    assert found(cfg, ['train']) == []
+
+
+@pytest.mark.parametrize('content', [b'cat/0.jpg\n', b'cat/0.jpg cat\n', b'\n'])
+def test_a_list_that_is_no_list_is_named(tmp_path, content):
+    problem = only(label_list(tmp_path, content), ['train'])
+    assert problem.where == f'{tmp_path}/train.txt'
+    assert 'cannot be read' in problem.what
+    assert problem.remedy == 'each line is `image label`'
+
+
+def test_labels_beyond_the_classes_of_the_head_are_refused(tmp_path):
+    problem = only(label_list(tmp_path, b'cat/0.jpg 0\ndog/1.jpg 2\n'), ['train'])
+    assert problem.where == 'model.head.num_classes'
+    assert problem.what == 'is 2, train_dataloader.dataset has labels up to 2'
+
+
+@pytest.mark.parametrize(
+    ('encode', 'words', 'remedy'),
+    [
+        (
+            lambda text: text.encode('utf-8-sig'),
+            'begins with a byte order mark',
+            'sed -i',
+        ),
+        (lambda text: text.encode('gbk'), 'is not UTF-8 text (line 1)', 'iconv -f GBK'),
+        (lambda text: text.encode('utf-16'), 'is UTF-16 text', 'iconv -f UTF-16'),
+    ],
+    ids=['bom', 'gbk', 'utf-16'],
+)
+class TestEncodings:
+    """What Windows writes, in each kind of text that the toolboxes read themselves."""
+
+    def test_of_a_coco_json(self, tmp_path, encode, words, remedy):
+        cfg = coco(tmp_path)
+        path = tmp_path / 'train.json'
+        path.write_bytes(encode(path.read_text().replace('{', '{"info": "鸟", ', 1)))
+        problem = only(cfg)
+        assert problem.where == str(path)
+        assert words in problem.what
+        assert remedy in problem.remedy
+
+    def test_of_a_list_of_labels(self, tmp_path, encode, words, remedy):
+        problem = only(label_list(tmp_path, encode('鸟/0.jpg 0\n')), ['train'])
+        assert problem.where == f'{tmp_path}/train.txt'
+        assert words in problem.what
+
+    def test_of_a_list_of_images(self, tmp_path, encode, words, remedy):
+        cfg = segmentation(tmp_path)
+        (tmp_path / 'list.txt').write_bytes(encode('鸟\n'))
+        cfg.train_dataloader.dataset.ann_file = 'list.txt'
+        assert words in only(cfg, ['train']).what
+
+    @tasks
+    def test_of_a_list_of_classes(self, tmp_path, write, encode, words, remedy):
+        cfg = write(tmp_path)
+        path = tmp_path / 'classes.txt'
+        path.write_bytes(encode('鸟\n狗\n'))
+        cfg.train_dataloader.dataset.metainfo = dict(classes=str(path))
+        with pytest.raises(UserError) as caught:
+            found(cfg)
+        assert str(caught.value).startswith(f'{path}: {words}')
+        assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['\ufeffcat', ''])
+@tasks
+def test_class_names_with_invisible_characters_are_refused(tmp_path, write, name):
+    cfg = write(tmp_path)
+    cfg.train_dataloader.dataset.metainfo = dict(classes=(name, 'dog'))
+    problem = only(cfg, ['train'])
+    assert problem.where == 'train_dataloader.dataset.metainfo.classes'
+    assert repr(name) in problem.what
+
+
+@pytest.mark.parametrize('name', ['cat', 'Platelets'])
+@tasks
+def test_a_class_without_its_comma_is_refused(tmp_path, write, name):
+    cfg = write(tmp_path)
+    cfg.train_dataloader.dataset.metainfo = dict(classes=(name))
+    with pytest.raises(UserError) as caught:
+        found(cfg)
+    assert str(caught.value) == (
+        f'train_dataloader.dataset.metainfo.classes: is the text {name!r}, of which each '
+        f'letter would be a class - write ({name!r},) with a comma'
+    )
+
+
+def test_a_list_of_classes_that_is_missing_is_named(tmp_path):
+    cfg = folders(tmp_path)
+    cfg.train_dataloader.dataset.metainfo = dict(classes=f'{tmp_path}/clases.txt')
+    (tmp_path / 'classes.txt').write_text('cat\ndog\n')
+    with pytest.raises(
+        UserError, match=r'there is no file .* did you mean classes\.txt'
+    ):
+        found(cfg)
+
+
+def test_class_names_under_the_old_key_are_refused(tmp_path):
+    cfg = coco(tmp_path)
+    cfg.val_dataloader.dataset.metainfo = dict(CLASSES=('cat', 'dog'))
+    with pytest.raises(UserError, match=r'val_dataloader\.dataset\.metainfo\.CLASSES'):
+        found(cfg)
+
+
+@pytest.mark.parametrize('kind', ['NoSuchDataset', 'CocoDataSet'])
+def test_an_unknown_dataset_is_named_with_its_place(tmp_path, kind):
+    cfg = coco(tmp_path)
+    cfg.train_dataloader.dataset.type = kind
+    with pytest.raises(UserError, match=rf'train_dataloader\.dataset: .*{kind}'):
+        build_datasets(cfg, 'train_dataloader')

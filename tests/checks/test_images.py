@@ -1,0 +1,262 @@
+"""Image files: there, whole, and read by the loader of the config with their values."""
+
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from mmghost.checks.images import image_fault, image_size, list_images
+
+from .data import coco, folders, folders_config, found, only, segmentation, write_image
+
+
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'bmp', 'tif', 'webp', 'gif'])
+def test_whole_images_of_every_kind_pass_and_truncated_ones_do_not(tmp_path, suffix):
+    path = write_image(tmp_path / f'a.{suffix}')
+    assert image_fault(str(path)) is None
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert image_fault(str(path)) is not None
+
+
+def test_a_jpeg_cut_after_its_thumbnail_is_noticed(tmp_path):
+    thumbnail = write_image(tmp_path / 'small.jpg').read_bytes()
+    path = tmp_path / 'a.jpg'
+    noise = np.random.default_rng(0).integers(0, 256, (400, 50, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, exif=b'Exif\x00\x00' + thumbnail)
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert 'is truncated' in image_fault(str(path))
+
+
+def test_bytes_behind_the_end_mark_do_no_harm(tmp_path):
+    path = write_image(tmp_path / 'a.jpg')
+    path.write_bytes(path.read_bytes() + b'\x00' * 100)
+    assert image_fault(str(path)) is None
+
+
+def test_damage_in_the_middle_is_found_where_all_is_decoded(tmp_path):
+    path = write_image(tmp_path / 'a.png')
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    assert image_fault(str(path)) is None
+    assert 'is truncated or damaged' in image_fault(str(path), decode=True)
+
+
+@pytest.mark.parametrize(
+    ('content', 'fault'), [(b'', 'is empty'), (b'<html></html>', 'is not an image')]
+)
+def test_a_file_that_is_no_image_is_named(tmp_path, content, fault):
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(content)
+    assert image_fault(str(path)) == fault
+
+
+def float_tiff(path: Path) -> None:
+    tifffile.imwrite(path, np.random.default_rng(0).random((40, 50), dtype=np.float32))
+
+
+def int_tiff(path: Path) -> None:
+    tifffile.imwrite(path, np.arange(2000, dtype=np.int32).reshape(40, 50))
+
+
+def renamed_pcx(path: Path) -> None:
+    Image.fromarray(np.eye(40, 50, dtype=np.uint8) * 255).save(path, format='PCX')
+
+
+@pytest.mark.parametrize(
+    ('write', 'kind'),
+    [
+        (float_tiff, 'TIFF with pixels of type F'),
+        (int_tiff, 'TIFF'),
+        (renamed_pcx, 'PCX'),
+    ],
+)
+def test_an_image_that_only_other_libraries_open_is_refused_with_its_kind(
+    tmp_path, write, kind
+):
+    cfg = folders(tmp_path)
+    write(tmp_path / 'train/cat/0.png')
+    assert mmcv.imread(str(tmp_path / 'train/cat/0.png')) is None
+    problem = only(cfg)
+    assert problem.fatal
+    assert (
+        f'1 of 7 images opened cannot be used: {tmp_path}/train/cat/0.png'
+        in problem.what
+    )
+    assert f'is a {kind}' in problem.what
+    assert "the backend 'cv2' of LoadImageFromFile cannot read" in problem.what
+
+
+def test_the_backend_of_the_config_decides(tmp_path):
+    """mmcv's loader reads PCX by Pillow; the check must agree."""
+    cfg = folders(tmp_path)
+    renamed_pcx(tmp_path / 'train/cat/0.png')
+    cfg.train_dataloader.dataset.pipeline[0].imdecode_backend = 'pillow'
+    assert found(cfg) == []
+
+
+def test_broken_images_of_one_kind_are_one_problem(tmp_path):
+    cfg = folders(tmp_path)
+    for i in range(3):
+        path = tmp_path / f'train/dog/{i}.jpg'
+        path.write_bytes(path.read_bytes()[: -100 * i - 20])
+    (tmp_path / 'train/cat/0.jpg').write_bytes(b'')
+    problems = found(cfg)
+    assert sorted(problem.what[:42] for problem in problems) == [
+        '1 of 6 images opened cannot be used: ' + str(tmp_path)[:5],
+        '3 of 6 images opened cannot be used: ' + str(tmp_path)[:5],
+    ]
+
+
+def write_bits(folder: Path, bits: int, suffix: str) -> None:
+    for path in sorted(folder.rglob('*.jpg')):
+        noise = np.random.default_rng(0).integers(0, 2**bits, (40, 50), dtype=np.uint16)
+        path.unlink()
+        if suffix == 'tif':
+            tifffile.imwrite(path.with_suffix('.tif'), noise)
+        else:
+            cv2.imwrite(str(path.with_suffix('.png')), noise)
+
+
+@pytest.mark.parametrize(('bits', 'last'), [(10, 3), (12, 15), (13, 31), (14, 63)])
+@pytest.mark.parametrize('suffix', ['png', 'tif'])
+def test_16_bit_files_that_lose_their_values_by_loading_are_named(
+    tmp_path, bits, last, suffix
+):
+    cfg = folders(tmp_path)
+    write_bits(tmp_path / 'train', bits, suffix)
+    problem = only(cfg)
+    assert f'go from 0 to {last} of 255 (in the files from ' in problem.what
+    assert 'convert the images to 8 bit' in problem.remedy
+    assert problem.fatal == (bits < 14)
+
+
+def test_16_bit_files_that_use_their_range_pass(tmp_path):
+    cfg = folders(tmp_path)
+    write_bits(tmp_path / 'train', 16, 'png')
+    assert found(cfg) == []
+
+
+def test_by_pillow_16_bit_files_are_clipped_and_that_is_said(tmp_path):
+    cfg = folders(tmp_path)
+    for path in sorted((tmp_path / 'train').rglob('*.jpg')):
+        path.unlink()
+        values = np.arange(300, 2300, dtype=np.uint16).reshape(40, 50)
+        cv2.imwrite(str(path.with_suffix('.png')), values)
+    cfg.train_dataloader.dataset.pipeline[0].imdecode_backend = 'pillow'
+    assert 'go from 255 to 255 of 255 (in the files from 300' in only(cfg).what
+
+
+def test_values_0_and_1_are_named_and_0_and_255_pass(tmp_path):
+    cfg = folders(tmp_path)
+    for value in (255, 1):
+        for path in sorted((tmp_path / 'train').rglob('*.*')):
+            path.unlink()
+            drawing = np.eye(40, 50, dtype=np.uint8) * value
+            Image.fromarray(drawing).save(path.with_suffix('.png'))
+        problems = found(cfg)
+        assert len(problems) == (value == 1)
+    assert 'go from 0 to 1 of 255' in problems[0].what
+    assert not problems[0].fatal
+
+
+@pytest.mark.parametrize(
+    ('name', 'words', 'remedy'),
+    [
+        ('images\\0.jpg', 'their names have backslashes', "sed -i 's#"),
+        (
+            'C:\\data\\0.jpg',
+            'paths of another computer, with a drive letter',
+            'relative',
+        ),
+        ('D:/data/0.jpg', 'paths of another computer, with a drive letter', 'relative'),
+        ('0.JPG', '(there is 0.jpg)', 'rename the files, or correct the names'),
+        ('0.png', '(there is 0.jpg)', 'rename the files, or correct the names'),
+        ('0', '(there is 0.jpg)', 'rename the files, or correct the names'),
+        (
+            '77.jpg',
+            '1 of 4 files are not there',
+            'copy them, or correct the data_prefix',
+        ),
+    ],
+)
+def test_names_of_missing_images_are_answered_with_what_is_wrong_with_them(
+    tmp_path, name, words, remedy
+):
+    cfg = coco(tmp_path, lambda content: content['images'][0].update(file_name=name))
+    problem = only(cfg)
+    assert words in problem.what
+    assert name in problem.what
+    assert remedy in problem.remedy
+
+
+def test_the_command_that_writes_slashes_repairs_the_file(tmp_path):
+    import subprocess
+
+    def edit(content):
+        for image in content['images']:
+            image['file_name'] = f'sub\\{image["file_name"]}'
+
+    cfg = coco(tmp_path, edit)
+    for path in sorted((tmp_path / 'train').iterdir()):
+        write_image(tmp_path / 'train/sub' / path.name)
+    command = only(cfg).remedy.removeprefix('write /: ')
+    subprocess.run(command, shell=True, check=True)
+    assert found(cfg) == []
+
+
+@pytest.mark.parametrize('write', [folders, segmentation, coco])
+def test_truncated_images_stop_every_task(tmp_path, write):
+    cfg = write(tmp_path)
+    path = sorted(tmp_path.rglob('*.jpg'))[0]
+    path.write_bytes(path.read_bytes()[:-40])
+    assert f'{path} is truncated or damaged' in only(cfg).what
+
+
+def test_without_time_no_image_is_opened(tmp_path):
+    cfg = folders(tmp_path)
+    (tmp_path / 'train/dog/0.jpg').write_bytes(b'no image')
+    assert found(cfg, image_seconds=0) == []
+    (tmp_path / 'train/dog/0.jpg').unlink()
+    assert len(found(cfg)) == 0  # one image fewer in the folder, nothing is missing
+
+
+def test_hidden_files_and_folders_are_not_listed(tmp_path):
+    inner = write_image(tmp_path / 'sub/b.JPG')
+    outer = write_image(tmp_path / 'a.jpg')
+    for name in (
+        '._a.jpg',
+        '.ipynb_checkpoints/a.jpg',
+        '__MACOSX/a.jpg',
+        '@eaDir/a.jpg',
+    ):
+        write_image(tmp_path / name)
+    (tmp_path / 'Thumbs.db').touch()
+    assert list_images(str(tmp_path)) == [str(outer), str(inner)]
+
+
+def test_the_size_of_an_image_is_that_of_opencv(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
+    assert mmcv.imread(str(tmp_path / 'a.jpg')).shape[:2] == (40, 20)
+    assert image_size(str(tmp_path / 'a.jpg')) == (40, 20)
+
+
+def test_five_thousand_images_take_seconds(tmp_path):
+    import os
+    import time
+
+    image = write_image(tmp_path / 'a/0.jpg')
+    for split in ('train', 'val'):
+        for name in ('cat', 'dog'):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(1250):
+                os.link(image, tmp_path / split / name / f'{i}.jpg')
+    start = time.process_time()
+    assert found(folders_config(tmp_path)) == []
+    assert time.process_time() - start < 5  # 0.6 s on a quiet core
