@@ -20,7 +20,6 @@ from torch import Tensor
 
 from ..errors import WeightsError, did_you_mean, examples
 from ..models.dfc import DFCAttention
-from ..models.ghostnet import FORMS, REMEDIES
 from ..registry import WEIGHT_INITIALIZERS, register
 from .networks import COUNTER, LAST_GROUP, Network, infer_network
 from .origins import MINDSPORE, recognize
@@ -30,6 +29,14 @@ from .reading import read
 _PARTS = {'conv_stem', 'bn1', 'conv_head', 'classifier'} | {
     f'blocks.{i}' for i in range(LAST_GROUP + 1)
 }
+# What to do with a file of another form of the network.
+_REMEDIES = dict(
+    norms='has batch norms; load it without deploy=True, then call switch_to_deploy()',
+    folded='is deployed, without batch norms; run it with deploy=True; to train, load '
+    'the file it was made from',
+    branches="has the branches of GhostNetV3; load it into type='GhostNetV3' without "
+    'deploy=True, then call switch_to_deploy()',
+)
 
 
 @dataclass
@@ -201,7 +208,7 @@ def _reason(fit: _Fit) -> str:
     if there.version != here.version and both_tell and here.form != 'folded':
         return f": the file is a {there.name}; use type='GhostNetV{there.version}'"
     if fit.other_form:
-        return f': the file has {FORMS[there.form]}; {REMEDIES[there.form]}'
+        return f': the file {_REMEDIES[there.form]}'
     if there.width != here.width:
         return f': the file is a {there.name}; set widen_factor={there.width}'
     if there.dfc_kernels != here.dfc_kernels and both_tell:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..models.ghostnet import LAST_CHANNELS, STAGES, STEM_CHANNELS, form
+from ..models.ghostnet import LAST_CHANNELS, STAGES, STEM_CHANNELS
 from ..models.layers import make_divisible
 
 # The published widths first: a small part of a network may fit several.
@@ -22,7 +22,7 @@ class Network:
 
     version: int  # 1, 2 or 3; a deployed GhostNetV3 is a GhostNetV2
     width: float | None  # None if the channels are those of no width
-    form: str | None  # a key of models.ghostnet.FORMS; None if it does not show
+    form: str | None  # norms, folded or branches; None if it does not show
     dfc_kernels: tuple[int, ...]
     groups: int  # number of `blocks.S`, counted from the first
     num_classes: int | None  # None without a classifier
@@ -45,13 +45,17 @@ def infer_network(state: Mapping[str, Tensor]) -> Network:
         for name, value in state.items()
         if name.endswith('short_conv.2.weight') and value.ndim == 4
     }
-    found = form(iter(state))
+    form = 'norms' if 'bn1.weight' in state else None
+    if any('.convs.0.' in name for name in state):
+        form = 'branches'
+    elif 'conv_stem.bias' in state:
+        form = 'folded'
     has_dfc = any('.short_conv.' in name for name in state)
     classifier = state.get('classifier.bias')
     return Network(
-        version=3 if found == 'branches' else 1 + has_dfc,
+        version=3 if form == 'branches' else 1 + has_dfc,
         width=_width(state),
-        form=found,
+        form=form,
         dfc_kernels=tuple(sorted(kernels)),
         groups=groups,
         num_classes=None if classifier is None else classifier.numel(),

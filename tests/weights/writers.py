@@ -1,4 +1,4 @@
-"""A writer of MindSpore's format, from its description and not from our reader."""
+"""A writer of MindSpore's format, independent of protobuf and of the reader."""
 
 import re
 
@@ -75,4 +75,23 @@ def mindspore_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if found:
             layer = f'blocks.{blocks[int(found[1]), int(found[2])]}.{layer}'
         renamed[f'{layer}.{leaves[leaf] if is_norm else leaf}'] = value
+    return renamed
+
+
+def mindcv_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename the release's weights to the names of MindCV's ghostnet.py."""
+    leaves = dict(
+        weight='gamma', bias='beta', running_mean='moving_mean',
+        running_var='moving_variance',
+    )  # fmt: skip
+    renamed = {}
+    for name, value in state.items():
+        path, _, leaf = name.rpartition('.')
+        if leaf == 'num_batches_tracked':
+            continue
+        if f'{path}.running_mean' in state:
+            leaf = leaves[leaf]
+        path = path.replace('blocks.9.0.conv', 'blocks.9.features.0')
+        path = path.replace('blocks.9.0.bn1', 'blocks.9.features.1')
+        renamed[f'{path}.{leaf}'] = value
     return renamed

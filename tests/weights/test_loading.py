@@ -1,0 +1,375 @@
+"""Files of every origin load by name into backbones, and give their own numbers."""
+
+import argparse
+import logging
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn as nn
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel, BaseModule, PretrainedInit
+from mmengine.runner import Runner
+
+from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
+from mmghost.weights import WeightsError, load_pretrained
+from mmghost.weights.reading import _HAS_SAFE_GLOBALS
+from tests.helpers import image, randomize, relative_error
+from tests.weights.conftest import FAMILY, WIDTH, small_state, timm_network
+from tests.weights.models import ALL, retinanet
+from tests.weights.writers import mindcv_names, mindspore_names, write_mindspore
+
+training_checkpoint = pytest.mark.skipif(
+    not _HAS_SAFE_GLOBALS, reason='torch < 2.6 refuses checkpoints of a training'
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Keep mmengine from printing where each parameter comes from."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    yield
+    logger.setLevel(level)
+
+
+def equals(model, state):
+    return all(
+        torch.equal(value, state[name])
+        for name, value in model.state_dict().items()
+        if not name.endswith('num_batches_tracked')  # MindSpore has none
+    )
+
+
+# Origins. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', FAMILY)
+def test_timms_weights_give_timms_logits(name, tmp_path):
+    reference, ours = timm_network(name), GhostNetClassifier(**FAMILY[name]).eval()
+    torch.save(reference.state_dict(), tmp_path / 'a.pth')
+    report = load_pretrained(ours, tmp_path / 'a.pth')
+    assert report.loaded == report.total and not report.left_out
+    version = name[9] if 'v' in name else 1
+    width = FAMILY[name]['widen_factor']
+    assert report.network.name == f'GhostNetV{version} of width {width}'
+    x = image(1, 3, 64, 64).double()
+    with torch.no_grad():
+        # In double precision: timm adds V3's branches in another order.
+        expected = deepcopy(reference).double()(x)
+        assert relative_error(ours.double()(x), expected) < 1e-10
+
+
+def save_wrapped(state, folder):
+    state = {f'module.{name}': value for name, value in state.items()}
+    torch.save({'epoch': 3, 'state_dict': state}, folder / 'a.pth.tar')
+    return folder / 'a.pth.tar'
+
+
+def save_compiled(state, folder):
+    state = {f'module._orig_mod.{name}': value for name, value in state.items()}
+    torch.save(state, folder / 'a.pth')
+    return folder / 'a.pth'
+
+
+def save_legacy(state, folder):
+    torch.save(state, folder / 'a.pth', _use_new_zipfile_serialization=False)
+    return folder / 'a.pth'
+
+
+def save_safetensors(state, folder):
+    save_file = pytest.importorskip('safetensors.torch').save_file
+    save_file(state, folder / 'model.safetensors')
+    return folder / 'model.safetensors'
+
+
+def save_mindspore(state, folder):
+    (folder / 'a.ckpt').write_bytes(write_mindspore(mindspore_names(state)))
+    return folder / 'a.ckpt'
+
+
+def save_mindcv(state, folder):
+    (folder / 'a.ckpt').write_bytes(write_mindspore(mindcv_names(state)))
+    return folder / 'a.ckpt'
+
+
+def save_of_a_classifier(state, folder):
+    """Save mmpretrain's names, with a linear layer for the 1x1 convolution."""
+    state = {f'backbone.{name}': value for name, value in state.items()}
+    for i, name in enumerate(('conv_head', 'classifier')):
+        weight = state.pop(f'backbone.{name}.weight')
+        state[f'head.layers.{i}.fc.weight'] = weight.flatten(1)
+        state[f'head.layers.{i}.fc.bias'] = state.pop(f'backbone.{name}.bias')
+    torch.save({'state_dict': state, 'meta': {}}, folder / 'a.pth')
+    return folder / 'a.pth'
+
+
+@pytest.mark.parametrize(
+    ('save', 'dfc'),
+    [
+        (save_wrapped, {}),
+        (save_compiled, {}),
+        (save_legacy, {}),
+        (save_safetensors, {}),
+        (save_mindspore, {}),
+        (save_mindspore, None),
+        (save_mindcv, None),
+        (save_of_a_classifier, {}),
+    ],
+)
+def test_every_kind_of_file_loads_bit_by_bit(save, dfc, tmp_path):
+    network = {} if dfc is not None else dict(dfc=None)
+    state, ours = small_state(**network), GhostNetClassifier(WIDTH, **network)
+    report = load_pretrained(ours, save(state, tmp_path))
+    assert report.loaded == report.total and not report.left_out
+    assert equals(ours, state)
+
+
+def test_mindspores_optimizer_is_left_out(tmp_path):
+    state = mindspore_names(small_state())
+    state['moments.conv_stem.weight'] = state['conv_stem.weight']
+    state['learning_rate'] = torch.ones(1)
+    (tmp_path / 'a.ckpt').write_bytes(write_mindspore(state))
+    report = load_pretrained(GhostNetClassifier(WIDTH), tmp_path / 'a.ckpt')
+    assert report.left_out == {'moments': 1, 'learning_rate': 1}
+
+
+@pytest.mark.realdata
+def test_a_file_of_mindspore_gives_mindspores_logits(realdata, log):
+    folder = realdata / 'mindspore_1x'
+    ours = GhostNetClassifier(dfc=dict(upsample='bilinear', align_corners=True)).eval()
+    report = load_pretrained(ours, folder / 'ghostnetv2_1x.ckpt')
+    assert (report.kind, report.loaded, report.total) == ('MindSpore', 642, 642)
+    io = np.load(folder / 'io.npz')
+    with torch.no_grad():
+        logits = ours(torch.from_numpy(io['input'])).numpy()
+    assert np.abs(logits - io['logits']).max() <= 1e-4  # other kernels
+    assert len(log) == 1
+    load_pretrained(GhostNetV2(), folder / 'ghostnetv2_1x.ckpt')
+    assert "dfc=dict(upsample='bilinear', align_corners=True)" in log[-1]
+
+
+def test_the_releases_files_load_with_thops_counters_left_out(tmp_path, log):
+    state = dict(small_state())
+    for name in ('', 'blocks.0.0.', 'blocks.3.0.ghost1.gate_fn.'):
+        state[f'{name}total_ops'] = torch.zeros(1, dtype=torch.float64)
+    torch.save(state, tmp_path / 'ck_ghostnetv2_10.pth.tar')
+    load_pretrained(GhostNetV2(WIDTH), tmp_path / 'ck_ghostnetv2_10.pth.tar')
+    assert log == [
+        f'GhostNetV2: 633 of 633 tensors loaded from {tmp_path}/ck_ghostnetv2_10.pth.tar '
+        "(the authors' release; GhostNetV2 of width 0.25); not part of this model: "
+        'blocks.9 5, conv_head 2, classifier 2, counters of thop 3'
+    ]
+
+
+def test_the_authors_v3_file_loads_its_averaged_weights(tmp_path, log):
+    """The layout of ghostnetv3-1.0.pth.tar: both states; branches end in `bn`."""
+    state = timm_network('ghostnetv3_100').state_dict()
+    names = {n: n.replace('bn1.', 'bn.') if '_rpr_' in n else n for n in state}
+    averaged = {f'module.{names[n]}': v for n, v in state.items()}
+    trained = {n: torch.zeros_like(v) for n, v in averaged.items()}
+    path = tmp_path / 'ghostnetv3-1.0.pth.tar'
+    torch.save({'state_dict': trained, 'state_dict_ema': averaged}, path)
+    ours = GhostNetV3()
+    report = load_pretrained(ours, path)
+    assert report.loaded == report.total and 'EMA weights' in log[0]
+    timm_weight = state['blocks.3.0.dw_rpr_scale.bn1.running_var']
+    assert torch.equal(ours.blocks[3][0].conv_dw.scale.bn.running_var, timm_weight)
+
+
+@pytest.mark.parametrize('out_indices', [(0,), (1, 2), (3,), (5,)])
+def test_a_backbone_of_any_depth_takes_its_part(out_indices, tmp_path):
+    torch.save(small_state(), tmp_path / 'a.pth')
+    backbone = GhostNetV2(WIDTH, out_indices=out_indices)
+    report = load_pretrained(backbone, tmp_path / 'a.pth')
+    assert report.loaded == report.total
+
+
+def test_a_deployed_file_loads_into_the_deployed_form(tmp_path):
+    source = randomize(GhostNetV2(WIDTH)).switch_to_deploy()
+    torch.save(source.state_dict(), tmp_path / 'a.pth')
+    backbone = GhostNetV2(WIDTH, deploy=True)
+    load_pretrained(backbone, tmp_path / 'a.pth')
+    assert equals(backbone, source.state_dict())
+
+
+def test_half_precision_is_loaded_as_single(tmp_path):
+    halves = {
+        n: v.half() if v.is_floating_point() else v for n, v in small_state().items()
+    }
+    torch.save(halves, tmp_path / 'a.pth')
+    backbone = GhostNetV2(WIDTH)
+    load_pretrained(backbone, tmp_path / 'a.pth')
+    assert torch.equal(backbone.bn1.weight, halves['bn1.weight'].float())
+
+
+def test_a_prefix_chooses_among_several_networks(tmp_path):
+    teacher, student = small_state(GhostNetV1), GhostNetV1(WIDTH).state_dict()
+    state = {f'teacher.backbone.{n}': v for n, v in teacher.items()}
+    state |= {f'student.backbone.{n}': v for n, v in student.items()}
+    torch.save({'state_dict': state}, tmp_path / 'a.pth')
+    for prefix, expected in (
+        ('teacher.backbone', teacher),
+        ('student.backbone.', student),
+    ):
+        backbone = GhostNetV1(WIDTH)
+        load_pretrained(backbone, tmp_path / 'a.pth', prefix=prefix)
+        assert equals(backbone, expected)
+
+
+def test_timms_wrapper_of_mmpretrain_loads_as_deep_as_it_is(tmp_path):
+    """Its features_only model has `blocks_3` for `blocks.3`."""
+    timm = pytest.importorskip('timm')
+    features = timm.create_model('ghostnetv2_100', features_only=True)
+    state = {f'backbone.timm_model.{n}': v for n, v in features.state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'a.pth')
+    report = load_pretrained(GhostNetV2(out_indices=(1, 2)), tmp_path / 'a.pth')
+    assert report.loaded == report.total
+
+
+# Checkpoints of trainings. --------------------------------------------------------------
+
+
+class Toy(BaseModel):
+    """The smallest model that mmengine trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = GhostNetV2(WIDTH, norm_eval=True)
+        self.neck = nn.Conv2d(40, 2, 1)
+
+    def forward(self, inputs, mode):
+        return dict(loss=self.neck(self.backbone(inputs)[-1]).mean())
+
+
+@training_checkpoint
+def test_a_checkpoint_of_an_mmengine_training_loads(tmp_path):
+    """With its log of the loss, optimizer, schedule and EMA."""
+    runner = Runner(
+        model=Toy(),
+        work_dir=str(tmp_path),
+        train_dataloader=dict(
+            dataset=[torch.ones(3, 32, 32)] * 4,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=lambda items: dict(inputs=torch.stack(items)),
+            batch_size=2,
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
+        param_scheduler=dict(type='MultiStepLR', milestones=[1]),
+        custom_hooks=[dict(type='EMAHook', momentum=0.1)],
+        experiment_name='weights',
+        default_scope='mmengine',
+    )
+    runner.train()
+    backbone = GhostNetV2(WIDTH)
+    report = load_pretrained(backbone, tmp_path / 'epoch_1.pth')
+    assert report.loaded == report.total
+    assert report.left_out == {'neck': 2}
+    content = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)
+    assert 'ema_state_dict' in content and content['message_hub']['log_scalars']
+    averaged = content['state_dict']  # mmengine's EMAHook swaps the two
+    assert torch.equal(backbone.bn1.weight, averaged['backbone.bn1.weight'])
+
+
+@training_checkpoint
+def test_a_checkpoint_of_a_timm_training_loads_its_averaged_weights(tmp_path):
+    utils = pytest.importorskip('timm.utils')
+    model = GhostNetClassifier(WIDTH)
+    average = utils.ModelEmaV3(model)
+    average.module.load_state_dict(small_state())
+    utils.CheckpointSaver(
+        model,
+        torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+        args=argparse.Namespace(model='ghostnet', lr=0.1),
+        model_ema=average,
+        checkpoint_dir=str(tmp_path),
+        recovery_dir=str(tmp_path),
+    ).save_checkpoint(epoch=1, metric=np.float64(50.0))
+    backbone = GhostNetV2(WIDTH)
+    report = load_pretrained(backbone, tmp_path / 'last.pth.tar')
+    assert report.kind.endswith('EMA weights')
+    assert equals(backbone, small_state())
+
+
+# init_cfg. ------------------------------------------------------------------------------
+
+
+@pytest.fixture()
+def weights(tmp_path):
+    """Return the path of a classifier's weights."""
+    torch.save(small_state(), tmp_path / 'weights.pth')
+    return str(tmp_path / 'weights.pth')
+
+
+@pytest.mark.parametrize('kind', ['Pretrained', 'mmengine.Pretrained', PretrainedInit])
+def test_every_name_of_the_initializer_is_this_packages(kind, weights):
+    backbone = GhostNetV2(WIDTH, init_cfg=dict(type=kind, checkpoint=weights))
+    backbone.init_weights()
+    assert equals(backbone, small_state())
+
+
+def test_pretrained_weights_overwrite_other_initializers_in_any_order(weights):
+    others = dict(type='Constant', layer='BatchNorm2d', val=7.0)
+    pretrained = dict(type='Pretrained', checkpoint=weights)
+    for init_cfg in ([others, pretrained], [pretrained, others]):
+        backbone = GhostNetV2(WIDTH, init_cfg=init_cfg)
+        backbone.init_weights()
+        assert equals(backbone, small_state())
+
+
+@pytest.mark.parametrize('model', ALL, ids=lambda model: model.__name__)
+def test_every_toolbox_loads_the_release_into_its_backbone(model, weights, log):
+    model = model(init_cfg=dict(type='Pretrained', checkpoint=weights))
+    model.init_weights()
+    assert equals(model.backbone, small_state())
+    total = sum('num_batches' not in name for name in model.backbone.state_dict())
+    assert f'{total} of {total} tensors loaded' in log[0]
+
+
+def test_mmengines_log_has_the_file_of_each_weight(weights):
+    class Model(BaseModule):
+        def __init__(self) -> None:
+            super().__init__()
+            init_cfg = dict(type='Pretrained', checkpoint=weights)
+            self.backbone = GhostNetV2(WIDTH, init_cfg=init_cfg)
+            self.head = nn.Linear(2, 2)
+
+        def _dump_init_info(self) -> None:
+            self.said = {
+                name: self._params_init_info[param]['init_info']
+                for name, param in self.named_parameters()
+            }
+
+    model = Model()
+    model.init_weights()
+    assert model.said['backbone.conv_stem.weight'] == f'Pretrained: {weights}'
+    assert 'same before and after' in model.said['head.weight']
+
+
+def test_strict_false_loads_what_fits_and_logs_what_stayed_random(weights, log):
+    init_cfg = dict(type='Pretrained', checkpoint=weights, strict=False)
+    backbone = GhostNetV2(WIDTH, in_channels=1, init_cfg=init_cfg)
+    before = backbone.conv_stem.weight.clone()
+    backbone.init_weights()
+    assert torch.equal(backbone.conv_stem.weight, before)
+    assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
+    assert '632 of 633 tensors loaded' in log[0]
+    assert '1 of 633 tensors stayed random: conv_stem.weight' in log[1]
+
+
+def test_no_iteration_is_trained_with_a_wrong_file(tmp_path):
+    torch.save(small_state(GhostNetV1), tmp_path / 'v1.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'v1.pth'))
+    cfg = Config(
+        dict(
+            model=dict(type='mmdet.RetinaNet', backbone=dict(init_cfg=init_cfg)),
+            work_dir=str(tmp_path),
+        )
+    )
+    model = retinanet(**cfg.model.backbone)
+    with pytest.raises(WeightsError, match="use type='GhostNetV1'"):
+        model.init_weights()
