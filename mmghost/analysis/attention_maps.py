@@ -119,14 +119,20 @@ def drawn_on(dfc: DFCAttention, x: Tensor, row: int, column: int) -> Tensor:
     Returns:
         (h, w) of the down-sampled map, with a sum of 1.
     """
-    layers = list(dfc)
-    mix, kernels = nn.Sequential(*layers[:2]), nn.Sequential(*layers[2:6])
-    with torch.no_grad():
-        values = mix(dfc.pool(x))
-    with torch.enable_grad():
-        values.requires_grad_()
-        attention = kernels(values)[0, :, row, column].sum()
-        (weights,) = torch.autograd.grad(attention, values)
+    mixed = []
+
+    def note(_module: nn.Module, _inputs: tuple[Tensor, ...], values: Tensor) -> Tensor:
+        mixed.append(values.detach().requires_grad_())
+        return mixed[0]
+
+    handle = dfc[1].register_forward_hook(note)  # the norm behind the 1x1 convolution
+    try:
+        with torch.enable_grad():
+            attention = dfc.logits(x)[0, :, row, column].sum()
+            (weights,) = torch.autograd.grad(attention, mixed)
+    finally:
+        handle.remove()
+    values = mixed[0]
     drawn = (weights * values.detach())[0].abs().mean(0)
     return drawn / drawn.sum().clamp(min=torch.finfo(drawn.dtype).tiny)
 

@@ -3,8 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmghost.analysis import complexity
-from mmghost.analysis.config_costs import config_cost, default_shape
+from mmghost.analysis import complexity, config_cost, default_shape
 from mmghost.engine.launch import load_config
 from mmghost.errors import UserError
 from mmghost.models import GhostNetV2

@@ -1,0 +1,1 @@
+"""Research beside the package; not in the wheel."""
