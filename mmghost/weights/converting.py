@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,5 +143,6 @@ def save(content: dict[str, Any], target: str | os.PathLike, source: str) -> Non
         torch.save(content, partial)
         partial.replace(target)
     except (OSError, RuntimeError) as error:  # torch's, as on a full disk
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise WeightsError(f'{target}: cannot be written: {error}') from error

@@ -1,275 +1,195 @@
-"""Files are brought from wherever they are, once, and read without running code."""
+"""Files are fetched once, from URLs and from the Hub, and read in every format."""
 
-import builtins
-import hashlib
 import io
-import os
-import pickle
-import subprocess
-import zipfile
-from argparse import Namespace
-from collections import Counter
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from mmengine import fileio
 from mmengine.fileio import BaseStorageBackend
 from mmengine.logging import HistoryBuffer
 
-from mmghost.models import GhostNetV1, GhostNetV2
-from mmghost.weights import WeightsError, catalogue, load_pretrained, pickles, reading
-from tests.helpers import randomise
-from tests.weights.writers import mindspore_names, write_mindspore
+from mmghost.models import GhostNetV2
+from mmghost.weights import WeightsError, load_pretrained, mindspore
+from mmghost.weights.reading import _HAS_SAFE_GLOBALS, read
+from tests.weights.conftest import WIDTH, closed_address, small_state
+from tests.weights.writers import field, varint, write_mindspore
 
-WIDTH = 0.25
 
-
-def content_of(model) -> bytes:
+def content_of(state) -> bytes:
     stream = io.BytesIO()
-    torch.save(model.state_dict(), stream)
+    torch.save(state, stream)
     return stream.getvalue()
 
 
-def test_a_url_is_fetched_once_into_torchs_cache(server, torch_home):
-    source = GhostNetV1(WIDTH)
-    url = server.serve('ghost.pth', content_of(source))
-    backbone = GhostNetV1(WIDTH, init_cfg=dict(type='Pretrained', checkpoint=url))
+# URLs. ----------------------------------------------------------------------------------
+
+
+def test_a_url_is_fetched_once_into_the_cache_of_torch_hub(server, torch_home):
+    url = server.serve('ghostnetv2-1.0.pth', content_of(small_state()))
     server.requests.clear()
-    backbone.init_weights()
-    load_pretrained(GhostNetV1(WIDTH), url)
-    assert server.requests == ['/ghost.pth']
-    assert (torch_home / 'ghost.pth').is_file()
-    assert torch.equal(backbone.conv_stem.weight, source.conv_stem.weight)
+    for _ in range(2):
+        backbone = GhostNetV2(WIDTH)
+        load_pretrained(backbone, url)
+        assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
+    assert server.requests == ['/ghostnetv2-1.0.pth']
+    assert (torch_home / 'ghostnetv2-1.0.pth').is_file()
 
 
-def test_a_file_put_into_the_cache_by_hand_needs_no_network(server, torch_home):
+def test_a_file_put_into_the_cache_needs_no_network(torch_home):
     torch_home.mkdir(parents=True)
-    (torch_home / 'ghost.pth').write_bytes(content_of(GhostNetV1(WIDTH)))
-    load_pretrained(GhostNetV1(WIDTH), server.closed_url('ghost.pth'))
+    torch.save(small_state(), torch_home / 'a.pth')
+    load_pretrained(GhostNetV2(WIDTH), f'{closed_address()}/a.pth')
 
 
-def test_two_urls_with_one_name_do_not_share_a_file(server, torch_home):
-    for folder, value in (('a', 1.0), ('b', 2.0), ('a', 1.0)):
-        model = randomise(GhostNetV1(WIDTH), seed=int(value))
-        url = server.serve(f'{folder}/ghost.pth', content_of(model))
-        backbone = GhostNetV1(WIDTH)
-        load_pretrained(backbone, f'{url}?token={value}')
-        assert torch.equal(backbone.conv_stem.weight, model.conv_stem.weight)
-    files = [path for path in torch_home.iterdir() if path.suffix == '.pth']
-    assert len(files) == 2 and torch_home / 'ghost.pth' in files
-    assert 'token' not in (torch_home / 'ghost.pth.url').read_text()
-
-
-@pytest.mark.parametrize('name', ['ghostnetv2-1.0.pth', 'ghost-20240131.pth'])
-def test_a_version_or_a_date_in_a_name_is_no_checksum(name, server, torch_home):
-    load_pretrained(
-        GhostNetV1(WIDTH), server.serve(name, content_of(GhostNetV1(WIDTH)))
-    )
-    assert (torch_home / name).is_file()
-
-
-def fetched_in_a_group(rank: int, url: str, folder: str, world: int) -> None:
-    """Fetch a file in one of several processes; keep its path or the error."""
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=world
-    )
-    try:
-        said = str(reading.fetch(url))
-    except WeightsError as error:
-        said = f'WeightsError: {error}'
-    Path(folder, f'{rank}.txt').write_text(said)
-    dist.barrier()  # torch 2.1 may hang where one leaves before the other
-    dist.destroy_process_group()
-
-
-def fetch_in_two_processes(url: str, folder: Path) -> list[str]:
-    # Spawned: a fork of a process with threads, as this one's, may hang on their locks.
-    torch.multiprocessing.spawn(fetched_in_a_group, (url, str(folder), 2), nprocs=2)
-    return [(folder / f'{rank}.txt').read_text() for rank in range(2)]
-
-
-def test_of_two_processes_one_fetches_and_the_other_waits(server, torch_home, tmp_path):
-    url = server.serve('ghost.pth', content_of(GhostNetV1(WIDTH)))
-    server.requests.clear()
-    said = fetch_in_two_processes(url, tmp_path)
-    assert said == [str(torch_home / 'ghost.pth')] * 2
-    assert server.requests == ['/ghost.pth']
-
-
-def test_where_the_fetching_process_fails_both_end_in_the_same_words(
-    server, torch_home, tmp_path
-):
-    server.requests.clear()
-    first, second = fetch_in_two_processes(server.url('nothing.pth'), tmp_path)
-    assert first == second and first.startswith('WeightsError') and '404' in first
-    assert server.requests == ['/nothing.pth']
-
-
-def test_where_the_cache_cannot_be_written_both_processes_say_so(
-    server, torch_home, tmp_path
-):
-    torch_home.parent.mkdir(parents=True)
-    torch_home.symlink_to('/proc')  # there, but not even root puts files into it
-    url = server.serve('ghost.pth', content_of(GhostNetV1(WIDTH)))
-    first, second = fetch_in_two_processes(url, tmp_path)
-    assert first == second and f'cannot be put into {torch_home}' in first
-
-
-def test_mindspores_file_is_taken_from_a_url(server, torch_home):
-    source = GhostNetV2(WIDTH, out_indices=(5,))
-    content = write_mindspore(mindspore_names(source.state_dict()))
-    url = server.serve('ghostnetv2_1x.ckpt', content)
-    backbone = GhostNetV2(WIDTH)
-    load_pretrained(backbone, url)
-    assert torch.equal(backbone.conv_stem.weight, source.conv_stem.weight)
-
-
-def test_a_checksum_in_the_name_is_verified(server, torch_home):
-    content = content_of(GhostNetV1(WIDTH))
-    digest = hashlib.sha256(content).hexdigest()
-    load_pretrained(GhostNetV1(WIDTH), server.serve(f'a-{digest[:8]}.pth', content))
-    with pytest.raises(WeightsError, match='not the file that is known'):
-        load_pretrained(GhostNetV1(WIDTH), server.serve('a-00000000.pth', content))
-    assert not (torch_home / 'a-00000000.pth').exists()
-
-
-def test_the_catalogues_checksum_is_verified_in_the_cache_too(
-    server, torch_home, monkeypatch
-):
-    url = server.serve('ghost.pth', content_of(GhostNetV1(WIDTH)))
-    load_pretrained(GhostNetV1(WIDTH), url)
-    monkeypatch.setattr(reading, 'sha256_of', lambda source: 'f' * 64)
-    with pytest.raises(WeightsError, match='is not the file known by this URL'):
-        load_pretrained(GhostNetV1(WIDTH), url)
-
-
-def test_every_published_file_has_a_place_of_its_own_in_the_cache():
-    """On Hugging Face all of them are called model.safetensors."""
-    urls = [w.url for e in catalogue.entries().values() for w in e.weights]
-    assert len({reading.cached_path(url) for url in urls}) == len(urls)
-    url = 'https://huggingface.co/timm/ghostnet_100.in1k/resolve/main/model.safetensors'
-    name = reading.cached_path(url).name
-    assert name == 'timm-ghostnet_100.in1k-model.safetensors'
-
-
-def test_what_mmengines_file_backends_open_is_opened(tmp_path):
-    content = content_of(GhostNetV1(WIDTH))
-
-    class Shelf(BaseStorageBackend):
+def test_other_places_are_read_by_mmengines_file_backends(tmp_path):
+    class Backend(BaseStorageBackend):
         def get(self, filepath):
-            return content
+            return content_of(small_state())
 
-        def get_text(self, filepath, encoding='utf-8'):
+        def get_text(self, filepath):
             raise NotImplementedError
 
         def get_local_path(self, filepath):
-            @contextmanager
-            def local():
-                (tmp_path / 'local').write_bytes(content)
-                yield str(tmp_path / 'local')
+            (tmp_path / 'local.pth').write_bytes(self.get(filepath))
+            from contextlib import nullcontext
 
-            return local()
+            return nullcontext(tmp_path / 'local.pth')
 
-    fileio.register_backend('shelf', Shelf, force=True, prefixes='shelf')
-    load_pretrained(GhostNetV1(WIDTH), 'shelf://weights/ghost.pth')
+    fileio.register_backend('ghost', Backend, prefixes='ghost', force=True)
+    load_pretrained(GhostNetV2(WIDTH), 'ghost://bucket/a.pth')
 
 
-def test_a_file_url_and_a_home_are_paths(tmp_path, monkeypatch):
-    (tmp_path / 'a.pth').write_bytes(content_of(GhostNetV1(WIDTH)))
-    load_pretrained(GhostNetV1(WIDTH), f'file://{tmp_path}/a.pth')
-    monkeypatch.setenv('HOME', str(tmp_path))
-    load_pretrained(GhostNetV1(WIDTH), '~/a.pth')
-    load_pretrained(GhostNetV1(WIDTH), tmp_path / 'a.pth')
+# The Hugging Face Hub. ------------------------------------------------------------------
 
 
-def test_a_file_is_known_by_its_content_whatever_its_name(tmp_path):
-    (tmp_path / 'a.ckpt').write_bytes(content_of(GhostNetV1(WIDTH)))
-    load_pretrained(GhostNetV1(WIDTH), tmp_path / 'a.ckpt')
-    state = GhostNetV1(WIDTH).state_dict()
-    (tmp_path / 'b.pth').write_bytes(write_mindspore(mindspore_names(state)))
-    load_pretrained(GhostNetV1(WIDTH), tmp_path / 'b.pth')
+@pytest.fixture()
+def hub(server, tmp_path, monkeypatch):
+    """Have huggingface_hub ask the test's server, as HF_ENDPOINT would."""
+    pytest.importorskip('safetensors')
+    constants = pytest.importorskip('huggingface_hub').constants
+    monkeypatch.setenv('no_proxy', '*')
+    monkeypatch.setattr(constants, 'ENDPOINT', server.address)
+    template = server.address + '/{repo_id}/resolve/{revision}/{filename}'
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
+    monkeypatch.setattr(constants, 'HF_HUB_DISABLE_XET', True)
+    return constants
 
 
-# The reader of pickles. ----------------------------------------------------------------
+@pytest.mark.parametrize(
+    'checkpoint',
+    [
+        'timm/ghostnetv2_025.in1k',
+        'hf-hub:timm/ghostnetv2_025.in1k',
+        'https://huggingface.co/timm/ghostnetv2_025.in1k/resolve/main/model.safetensors',
+    ],
+)
+def test_a_model_of_timm_is_fetched_from_the_hub_once(checkpoint, hub, server):
+    from safetensors.torch import save
+
+    name = 'timm/ghostnetv2_025.in1k/resolve/main/model.safetensors'
+    server.serve(name, save(small_state()))
+    init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
+    backbone = GhostNetV2(WIDTH, init_cfg=init_cfg)
+    backbone.init_weights()
+    assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
+    hub.HF_HUB_OFFLINE = True
+    try:
+        load_pretrained(GhostNetV2(WIDTH), checkpoint)
+    finally:
+        hub.HF_HUB_OFFLINE = False
 
 
-class Attack:
-    """Pickled, it calls a function with arguments when it is read."""
-
-    def __init__(self, function, *args):
-        self.call = function, args
-
-    def __reduce__(self):
-        return self.call
+def test_a_name_that_the_hub_does_not_have_is_refused(hub, server):
+    with pytest.raises(WeightsError, match=f'cannot be fetched from {server.address}'):
+        read('timm/ghostnetv9_100.in1k')
 
 
-def attacks():
-    yield 'os.system', Attack(os.system, 'touch code_was_run')
-    yield 'subprocess', Attack(subprocess.call, ['touch', 'code_was_run'])
-    yield 'eval', Attack(builtins.eval, "open('code_was_run', 'w')")
-    yield 'exec', Attack(builtins.exec, "open('code_was_run', 'w')")
-    yield 'open', Attack(builtins.open, 'code_was_run', 'w')
-    yield 'import', Attack(builtins.__import__, 'antigravity')
-    yield 'torch.load', Attack(torch.load, 'other.pth')
-    yield 'torch.hub.load', Attack(torch.hub.load, 'a/b', 'c')
-    yield 'numpy.load', Attack(np.load, 'a.npy')
+def test_offline_the_message_has_the_ways_out(hub, monkeypatch):
+    monkeypatch.setattr(hub, 'HF_HUB_OFFLINE', True)
+    with pytest.raises(WeightsError, match='download it elsewhere and give its path'):
+        read('timm/ghostnetv2_100.in1k')
 
 
-READERS = [False] + [True] * pickles._TORCH_TAKES_STAND_INS
+# Formats. -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('by_torch', READERS, ids=lambda t: 'torch' if t else 'ours')
-@pytest.mark.parametrize('name', [name for name, _ in attacks()])
-@pytest.mark.parametrize('zipped', [True, False], ids=['zip', 'legacy'])
-def test_no_code_of_a_crafted_file_runs(name, by_torch, zipped, tmp_path, monkeypatch):
-    """Neither past the check of names, nor in either of the readers behind it."""
-    monkeypatch.chdir(tmp_path)
-    content = {
-        'state_dict': {'conv_stem.weight': torch.ones(1)},
-        'meta': dict(attacks())[name],
-    }
-    torch.save(content, 'a.pth', _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match='would run code'):
-        pickles.load(tmp_path / 'a.pth', 'a.pth')
-    with pytest.raises((pickle.UnpicklingError, RuntimeError)):
-        pickles._load(tmp_path / 'a.pth', by_torch)
-    assert not (tmp_path / 'code_was_run').exists()
-
-
-@pytest.mark.parametrize('by_torch', READERS, ids=lambda t: 'torch' if t else 'ours')
-def test_torchs_classes_cannot_be_patched(by_torch, tmp_path):
-    """A BUILD on a class would set attributes of the class itself."""
-    body = (
-        pickle.PROTO + b'\x02' + pickle.GLOBAL + b'torch\nTensor\n'
-        + pickle.EMPTY_DICT + pickle.BINUNICODE + b'\x07\x00\x00\x00patched'
-        + pickle.NEWTRUE + pickle.SETITEM + pickle.BUILD + pickle.STOP
-    )  # fmt: skip
-    torch.save({}, tmp_path / 'a.pth')
-    with zipfile.ZipFile(tmp_path / 'a.pth') as archive:
-        entries = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(tmp_path / 'a.pth', 'w') as archive:
-        for name, data in entries.items():
-            archive.writestr(name, body if name.endswith('data.pkl') else data)
-    with pytest.raises(Exception, match=r'(?i)build|state'):
-        pickles._load(tmp_path / 'a.pth', by_torch)
-    assert not hasattr(torch.Tensor, 'patched')
-
-
-@pytest.mark.parametrize('by_torch', READERS, ids=lambda t: 'torch' if t else 'ours')
-def test_bookkeeping_of_trainings_is_read_as_stand_ins(by_torch, tmp_path):
-    buffer = HistoryBuffer([1.0, 2.0], [1, 1])
-    content = {
-        'state_dict': {'conv_stem.weight': torch.ones(2)},
-        'message_hub': {'log_scalars': {'loss': buffer}, 'epoch': np.float64(3)},
-        'args': Namespace(lr=0.1),
-        'param_schedulers': [{'milestones': Counter({8: 1}), 'seen': {1, 2}}],
-    }
+@pytest.mark.skipif(not _HAS_SAFE_GLOBALS, reason='torch < 2.6')
+def test_numbers_of_numpy_beside_the_weights_are_kept(tmp_path):
+    meta = dict(
+        lr=np.float64(0.1),
+        count=np.int64(-3),
+        palette=np.arange(6, dtype=np.uint8).reshape(2, 3),
+        part=slice(1, 5),
+    )
+    log = dict(loss=HistoryBuffer([1.0, 2.5], [1, 2]))
+    content = dict(state_dict={'a': torch.ones(1)}, meta=meta, message_hub=log)
     torch.save(content, tmp_path / 'a.pth')
-    found = pickles._load(tmp_path / 'a.pth', by_torch)
-    assert torch.equal(found['state_dict']['conv_stem.weight'], torch.ones(2))
-    assert isinstance(found['message_hub']['log_scalars']['loss'], pickles.StandIn)
-    assert isinstance(found['args'], pickles.StandIn)
+    found = read(tmp_path / 'a.pth').meta
+    assert (found['lr'], found['count'], found['part']) == (0.1, -3, slice(1, 5))
+    assert np.array_equal(found['palette'], meta['palette'])
+
+
+@pytest.mark.skipif(_HAS_SAFE_GLOBALS, reason='torch >= 2.6')
+def test_old_torch_refuses_a_checkpoint_of_a_training_with_the_remedy(tmp_path):
+    content = dict(state_dict={'a': torch.ones(1)}, log=HistoryBuffer([1.0], [1]))
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(WeightsError, match=r'needs torch 2\.6 or newer; here, write'):
+        read(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('packed', [False, True])
+def test_mindspores_tensors_are_read_as_written(packed, tmp_path):
+    state = {
+        'conv_stem.weight': torch.randn(4, 3, 3, 3),
+        'blocks.0.half': torch.randn(2, 2).half(),
+        'blocks.0.brain': torch.randn(3).bfloat16(),
+        'step': torch.tensor([7], dtype=torch.int32),
+    }
+    string = field(1, b'note') + field(2, field(2, b'str') + field(3, b'hello'))
+    scalar = field(1, 0) + field(2, b'Float32') + field(3, b'\0\0\x20\x40')
+    content = (
+        write_mindspore(state, packed)
+        + field(1, string)
+        + field(1, field(1, b'lr') + field(2, scalar))
+        + varint(7 << 3 | 5)  # a field that later versions may add
+        + b'1234'
+        + b'crc_num'
+        + b'0' * 10
+    )
+    (tmp_path / 'a.ckpt').write_bytes(content)
+    found = read(tmp_path / 'a.ckpt')
+    assert found.format == 'MindSpore'
+    assert found.state.keys() == {*state, 'lr'}
+    assert found.state['lr'].shape == () and found.state['lr'] == 2.5
+    for name, value in state.items():
+        assert found.state[name].dtype == value.dtype
+        assert torch.equal(found.state[name], value)
+
+
+def test_a_tensor_of_another_size_than_its_shape_is_refused():
+    dims = field(1, 1 << 40) + field(1, 1 << 40)
+    body = dims + field(2, b'Float32') + field(3, b'1234')
+    content = field(1, field(1, b'conv_stem.weight') + field(2, body))
+    with pytest.raises(WeightsError, match=r'damaged .*conv_stem\.weight'):
+        mindspore.read(content, 'a.ckpt')
+
+
+@pytest.mark.parametrize(
+    ('theirs', 'ours'),
+    [
+        ('bn1.moving_variance', 'bn1.running_var'),
+        ('blocks.6.ghost2.cheap_operation.bn.beta', 'blocks.6.0.ghost2.cheap_operation.1.bias'),
+        ('blocks.3.dw.bn.gamma', 'blocks.3.0.bn_dw.weight'),
+        ('blocks.15.ghost1.short_conv.2.conv.weight', 'blocks.8.3.ghost1.short_conv.4.weight'),
+        ('blocks.11.shortcut.1.bn.moving_mean', 'blocks.7.0.shortcut.3.running_mean'),
+        ('blocks.9.se.conv_reduce.bias', 'blocks.6.3.se.conv_reduce.bias'),
+        ('blocks.16.bn.gamma', 'blocks.9.0.bn1.weight'),
+        ('blocks.6.1.ghost1.primary_conv.1.gamma', 'blocks.6.1.ghost1.primary_conv.1.weight'),
+        ('blocks.9.features.1.beta', 'blocks.9.0.bn1.bias'),
+        ('moments.conv_stem.weight', None),
+    ],
+)  # fmt: skip
+def test_mindspores_names_are_translated(theirs, ours):
+    assert mindspore.released_name(theirs) == ours

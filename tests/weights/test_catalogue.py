@@ -1,0 +1,135 @@
+"""get_model builds every network of the catalogue, with the weights it names."""
+
+import sys
+
+import pytest
+import torch
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import CheckpointLoader
+
+import mmghost
+from mmghost.errors import UserError
+from mmghost.models import GhostNetV2
+from mmghost.weights import PretrainedGhostNet, catalogue
+from mmghost.weights.reading import cached_path
+from tests.weights.conftest import small_state, timm_network
+from tests.weights.writers import mindspore_names, write_mindspore
+
+
+@pytest.mark.parametrize('name', catalogue.entries())
+def test_the_network_has_the_parameters_that_the_catalogue_names(name):
+    with torch.device('meta'):
+        model = mmghost.get_model(name)
+    entry = catalogue.entry(name)
+    assert sum(p.numel() for p in model.parameters()) == entry.parameters
+    with torch.device('meta'):
+        backbone = mmghost.get_model(name, out_indices=(4,))
+    assert type(backbone).__name__ == f'GhostNetV{entry.version}'
+
+
+@pytest.fixture()
+def published(torch_home):
+    """Put the weights of a network into the cache, where its URL's file goes."""
+
+    def put(tag, state):
+        entry = catalogue.entry('ghostnetv2-1.0')
+        path = cached_path(next(w.url for w in entry.weights if w.tag == tag))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == '.ckpt':
+            path.write_bytes(write_mindspore(mindspore_names(state)))
+        else:
+            torch.save(state, path)
+
+    return put
+
+
+@pytest.mark.parametrize('pretrained', [True, 'release'])
+def test_published_weights_are_loaded(pretrained, published):
+    state = timm_network('ghostnetv2_100').state_dict()
+    published('release', state)
+    model = mmghost.get_model('ghostnetv2-1.0', pretrained=pretrained)
+    assert torch.equal(model.classifier.weight, state['classifier.weight'])
+
+
+def test_mindspores_weights_come_with_their_dfc(published, log):
+    published('mindspore', timm_network('ghostnetv2_100').state_dict())
+    model = mmghost.get_model('ghostnetv2-1.0', pretrained='mindspore')
+    gate = model.blocks[3][0].ghost1.short_conv
+    assert (gate.upsample, gate.align_corners) == ('bilinear', True)
+    assert len(log) == 1
+
+
+def test_other_classes_leave_the_last_layer_random_and_log_it(tmp_path, log):
+    state = timm_network('ghostnet_050').state_dict()
+    torch.save(state, tmp_path / 'a.pth')
+    options = dict(pretrained=str(tmp_path / 'a.pth'))
+    model = mmghost.get_model('ghostnetv1-0.5', num_classes=10, **options)
+    assert torch.equal(model.conv_head.weight, state['conv_head.weight'])
+    assert 'tensors stayed random: classifier.bias, classifier.weight' in log[1]
+    backbone = mmghost.get_model('ghostnetv1-0.5', out_indices=(4,), **options)
+    assert torch.equal(backbone.bn1.weight, state['bn1.weight'])
+
+
+@pytest.mark.parametrize(
+    ('name', 'pretrained', 'says'),
+    [
+        ('ghostnetv2-1.1', False, 'did you mean ghostnetv'),
+        ('ghostnetv1-1.7', True, 'no weights are published'),
+        ('ghostnetv2-1.0', 'relaese', 'there is no such file; did you mean release?'),
+        ('ghostnetv2-1.0', 'gone.pth', 'there is no such file'),
+    ],
+)
+def test_a_wrong_name_or_tag_is_refused(name, pretrained, says):
+    with pytest.raises(UserError) as error:
+        mmghost.get_model(name, pretrained=pretrained)
+    assert says in str(error.value)
+
+
+def test_list_models_names_those_with_weights():
+    pretrained = mmghost.list_models(pretrained=True)
+    assert {'ghostnetv2-1.0', 'ghostnetv3-1.0', 'ghostnetv1-0.5'} <= {*pretrained}
+    assert {*mmghost.list_models()} - {*pretrained} == {
+        'ghostnetv2-0.5',
+        'ghostnetv1-1.1',
+        'ghostnetv1-1.4',
+        'ghostnetv1-1.7',
+    }
+
+
+def test_the_tool_lists_every_file(run_tool, torch_home, capsys):
+    run_tool('list_weights.py')
+    listed = capsys.readouterr().out
+    for entry in catalogue.entries().values():
+        for weights in entry.weights:
+            assert weights.url in listed
+    assert str(torch_home / 'ck_ghostnetv2_10.pth.tar') in listed
+
+
+def test_the_table_in_the_docs_is_current(root, run_tool, tmp_path):
+    page = (root / 'docs' / 'weights.md').read_text(encoding='utf-8')
+    (tmp_path / 'weights.md').write_text(page, encoding='utf-8')
+    run_tool('list_weights.py', '--update', tmp_path / 'weights.md')
+    current = (tmp_path / 'weights.md').read_text(encoding='utf-8')
+    message = 'tools/model_converters/list_weights.py --update docs/weights.md'
+    assert current == page, message
+
+
+# What importing mmghost does to others: nothing. -----------------------------------------
+
+
+def test_mmengines_loader_is_its_own():
+    for loader in CheckpointLoader._schemes.values():
+        assert sys.modules[loader.__module__].__name__.startswith('mmengine')
+
+
+def test_pretrained_of_other_models_is_mmengines():
+    assert WEIGHT_INITIALIZERS.get('Pretrained').__module__.startswith('mmengine')
+    assert WEIGHT_INITIALIZERS.get('PretrainedGhostNet') is PretrainedGhostNet
+
+
+def test_another_models_weights_load_as_mmengine_loads_them(tmp_path):
+    model = GhostNetV2(0.25)
+    torch.save({'state_dict': small_state(GhostNetV2)}, tmp_path / 'a.pth')
+    content = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu')
+    model.load_state_dict(content['state_dict'])
+    assert torch.equal(model.bn1.weight, small_state(GhostNetV2)['bn1.weight'])
