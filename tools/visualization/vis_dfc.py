@@ -82,10 +82,12 @@ def draw(image: np.ndarray, stages: Sequence[AttentionMaps], out: str) -> None:
     for i, (title, maps) in enumerate(rows):
         for axis, stage, values in zip(axes[i, 1:], stages, maps):
             axis.imshow(image.mean(2), cmap='gray', extent=box)
-            shown = axis.imshow(values, cmap='viridis', alpha=0.6, extent=box)
+            shown = axis.imshow(
+                values, 'viridis', alpha=0.6, extent=box, interpolation='nearest'
+            )
             axis.set_title(f'{title}, stride {stage.stride}', fontsize=9)
             figure.colorbar(shown, ax=axis, shrink=0.8, format='%.3f')
-            if stage.query is not None:
+            if i == 1:  # the query
                 y, x = ((p + 0.5) / n for p, n in zip(stage.query, values.shape))
                 axis.plot(x * width, y * height, 'r+', markersize=9)
     figure.savefig(out, dpi=110)
