@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import did_you_mean, examples
-from .problems import Problem, check_text, missing_file
+from .problems import Problem, missing_file
 
 _KEYS = {
     'images': ['id', 'file_name', 'width', 'height'],
@@ -41,9 +41,6 @@ def load_coco(path: str, where: str, annotations: dict[str, Any]) -> list[Proble
         return []
     if not os.path.isfile(path):
         return [missing_file(path, where)]
-    problem = check_text(path)
-    if problem:
-        return [problem]
     text = Path(path).read_bytes()
     try:
         content = json.loads(text)
@@ -81,29 +78,12 @@ def check_coco(
     # Each step would repeat what the one before has found, in other words.
     problems = list(_check_keys(content, path, needed, test))
     if not problems:
-        names = [entry['name'] for entry in content['categories']]
-        problems = list(_check_categories(content, path))
-        problems += check_class_names(classes, names, path)
+        problems = list(_check_categories(content, path, classes))
     if not problems:
         problems = list(_check_references(content, path))
     if content['annotations'] and not any(problem.fatal for problem in problems):
         problems += _check_boxes(content, path, classes, test)
     return problems
-
-
-def check_class_names(
-    classes: Sequence[str], known: Sequence[str], path: str
-) -> list[Problem]:
-    """Check that classes are categories of a file: mmdet leaves others out, silently."""
-    unknown = [name for name in classes if name not in known]
-    if not unknown:
-        return []
-    hint = did_you_mean(unknown[0], known, 1)
-    what = f'has no category {examples(unknown)}, but {examples(known, 10)}{hint}'
-    remedy = (
-        'set metainfo=dict(classes=(...)) of the datasets, and num_classes of the heads'
-    )
-    return [Problem(path, what, remedy)]
 
 
 def _check_keys(
@@ -127,13 +107,18 @@ def _check_keys(
         yield Problem(path, 'has no annotations to learn from', 'is it the right file?')
 
 
-def _check_categories(content: dict[str, list], path: str) -> Iterator[Problem]:
-    """Check that each category stands once: mmdet numbers the entries."""
+def _check_categories(
+    content: dict[str, list], path: str, classes: Sequence[str]
+) -> Iterator[Problem]:
+    """Check that each category stands once, and the classes are categories.
+
+    mmdet numbers the entries of the classes. It leaves out a class that is not there
+    without a word, and shifts the labels of those behind it.
+    """
     used = {entry['category_id'] for entry in content['annotations']}
-    ids, names = defaultdict(list), defaultdict(list)
+    ids = defaultdict(list)
     for entry in content['categories']:
         ids[entry['name']].append(entry['id'])
-        names[entry['id']].append(entry['name'])
     for name, found in ids.items():
         kept = next((key for key in found if key in used), found[0])
         others = [key for key in found if key != kept]
@@ -142,16 +127,18 @@ def _check_categories(content: dict[str, list], path: str) -> Iterator[Problem]:
             remedy = f'remove the entry of id {examples(others)}, which no object has'
         elif others:
             remedy = (
-                f'give the objects of category_id {examples(others)} the category_id '
-                f'{kept}, then remove the other entries'
+                f'give objects of category_id {examples(others)} the category_id {kept}'
             )
+            remedy += ', then remove the other entries'
         what = f'category {name} stands {len(found)} times (ids {examples(found)})'
         if len(found) > 1:
             yield Problem(path, what, remedy)
-    for key, found in names.items():
-        if len(set(found)) > 1:
-            what = f'the categories {examples(found)} have the same id {key}'
-            yield Problem(path, what, 'give each category an id of its own')
+    unknown = [name for name in classes if name not in ids]
+    if unknown:
+        hint = did_you_mean(unknown[0], ids, 1)
+        what = f'has no category {examples(unknown)}, but {examples([*ids], 10)}{hint}'
+        remedy = 'set metainfo=dict(classes=(...)) of the datasets, and num_classes'
+        yield Problem(path, what, remedy)
 
 
 def _check_references(content: dict[str, list], path: str) -> Iterator[Problem]:

@@ -63,20 +63,14 @@ def check_frozen(cfg: Config) -> Iterator[Problem]:
         yield Problem('model.backbone', what, remedy, fatal=False)
 
 
-def crop_size(cfg: Config) -> tuple[int, int] | None:
-    """Return height and width in px of a segmentor's training batches, if known."""
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-    size = (preprocessor or {}).get('size')
-    return (size, size) if isinstance(size, int) else tuple(size) if size else None
-
-
 def check_dilations(cfg: Config) -> Iterator[Problem]:
     """Check that the dilations of ASPP are smaller than the maps that it trains on.
 
     A 3x3 convolution with a larger dilation sees zeros except for its center: those
     weights never learn.
     """
-    backbone, crop = cfg.model.get('backbone') or {}, crop_size(cfg)
+    backbone = cfg.model.get('backbone') or {}
+    crop = (cfg.model.get('data_preprocessor') or {}).get('size')
     ours = type_name(backbone.get('type')).startswith('GhostNet')
     for where, head in walk(cfg.model, 'model') if ours and crop else ():
         name = type_name(head.get('type')) if isinstance(head, dict) else ''

@@ -32,19 +32,13 @@ def check_dataset(
     Returns:
         The problems, and the images that it names.
     """
-    backend = getattr(dataset, 'backend_args', None) or {}
+    backend = (getattr(dataset, 'backend_args', None) or {}).get('backend', 'local')
     kinds = {cls.__name__ for cls in type(dataset).__mro__}
-    if backend.get('backend', 'local') != 'local':
-        return [], []
-    problem = check_root(dataset, path) or _check_names(dataset, path)
-    source = dataset.ann_file or ''
-    if source and problem is None and '://' not in source and not os.path.isdir(source):
-        if not os.path.isfile(source):
-            problem = missing_file(source, f'{path}.ann_file')
-        elif source.endswith(('.txt', '.json')) and 'CocoDataset' not in kinds:
-            problem = check_text(source)
-    if problem or not kinds & {'CocoDataset', 'BaseSegDataset', 'CustomDataset'}:
-        return [problem] if problem else [], []
+    problems = list(_check_places(dataset, path)) if backend == 'local' else []
+    known = kinds & {'CocoDataset', 'BaseSegDataset', 'CustomDataset'}
+    if problems or not known or backend != 'local':
+        return problems, []
+    source, maps = dataset.ann_file or '', []
     if 'CocoDataset' in kinds:
         annotations = {} if annotations is None else annotations
         problems = load_coco(source, f'{path}.ann_file', annotations)
@@ -52,78 +46,79 @@ def check_dataset(
             return problems, []
         content, classes = annotations[source], dataset.metainfo.get('classes') or ()
         problems = check_coco(content, source, classes, masks, dataset.test_mode)
+        folder = dataset.data_prefix.get('img') or ''
         names = [image.get('file_name', '') for image in content['images']]
-        images = [os.path.join(dataset.data_prefix.get('img') or '', n) for n in names]
-        maps = []
+        images = [os.path.join(folder, name) for name in names]
     else:
-        folder = dataset.data_prefix.get('img_path') or '.'
-        # mmengine leaves out hidden files, but not hidden folders.
-        hidden = {name for name in os.listdir(folder) if is_hidden(name)}
-        hidden = {name for name in hidden if os.path.isdir(os.path.join(folder, name))}
-        if hidden and not source and 'CustomDataset' in kinds and dataset.with_label:
-            return [_hidden(folder, hidden)], []
         try:
             dataset.data_list = dataset.load_data_list()
         except Exception as error:  # the training would end in the same way
             remedy = 'each line is `image label`' if source else ''
             return [Problem(source or path, f'cannot be read: {error}', remedy)], []
-        entries = dataset.data_list
-        images = [entry['img_path'] for entry in entries]
-        maps = [entry['seg_map_path'] for entry in entries if 'seg_map_path' in entry]
-        problems = list(_check_folders(dataset, path, images, maps))
+        images = [entry['img_path'] for entry in dataset.data_list]
+        maps = [e['seg_map_path'] for e in dataset.data_list if 'seg_map_path' in e]
+        problems = list(_check_list(dataset, path, images, maps))
     if not any(problem.fatal for problem in problems):
         problems += check_files(images + maps, path, source)
     return problems, images
 
 
-def _hidden(folder: str, names: set[str]) -> Problem:
-    what = f'the toolbox reads {examples(sorted(names))} in it as part of the data'
-    remedy = 'move it away; what Jupyter and macOS leave there can be deleted'
-    return Problem(folder, what, remedy)
-
-
-def check_root(dataset: BaseDataset, path: str) -> Problem | None:
-    """Check that a dataset's root and folders exist."""
-    root = dataset.data_root
+def _check_places(dataset: Any, path: str) -> Iterator[Problem]:
+    """Check that folders and files exist, and that names are plain text."""
+    root, source = dataset.data_root, dataset.ann_file or ''
     if root and '://' not in root and not os.path.isdir(root):
+        key = f'{option_key(path)}.data_root=PATH'
+        remedy = f'link or move the data there, or pass --cfg-options {key}'
         what = f'there is no folder {root} (seen from {os.getcwd()})'
-        remedy = (
-            'link or move the data there, or pass --cfg-options '
-            f'{option_key(path)}.data_root=PATH, also for the other loaders and evaluators'
-        )
-        return Problem(f'{path}.data_root', what, remedy)
+        yield Problem(f'{path}.data_root', what, f'{remedy}; likewise for all loaders')
+        return
     for key, folder in dataset.data_prefix.items():
         if folder and '://' not in folder and not os.path.isdir(folder):
             what = f'there is no folder {folder}{near_file(folder)}'
-            return Problem(f'{path}.data_prefix.{key}', what)
-    return None
-
-
-def _check_names(dataset: BaseDataset, path: str) -> Problem | None:
+            yield Problem(f'{path}.data_prefix.{key}', what)
     names = [str(name) for name in dataset.metainfo.get('classes') or ()]
     odd = [repr(name) for name in names if name.strip('\ufeff') != name or not name]
-    what = f'are empty or begin with a byte order mark: {examples(odd)}'
-    remedy = 'save their list as UTF-8 without BOM and without empty lines'
-    return Problem(f'{path}.metainfo.classes', what, remedy) if odd else None
+    if odd:
+        what = f'are empty or begin with a byte order mark: {examples(odd)}'
+        remedy = 'save their list as UTF-8 without BOM and without empty lines'
+        yield Problem(f'{path}.metainfo.classes', what, remedy)
+    if source and '://' not in source and not os.path.exists(source):
+        yield missing_file(source, f'{path}.ann_file')
+    elif source.endswith(('.txt', '.json')) and (problem := check_text(source)):
+        yield problem
+    elif not source and getattr(dataset, 'with_label', False):
+        # mmengine leaves out hidden files, but takes hidden folders for classes.
+        entries = (
+            os.scandir(dataset.img_prefix) if os.path.isdir(dataset.img_prefix) else ()
+        )
+        hidden = [
+            entry.name for entry in entries if is_hidden(entry.name) and entry.is_dir()
+        ]
+        yield from _hidden(dataset.img_prefix, hidden)
 
 
-def _check_folders(
+def _hidden(folder: str, names: list[str]) -> Iterator[Problem]:
+    what = f'the toolbox reads {examples(sorted(names))} in it as part of the data'
+    remedy = 'move it away; what Jupyter and macOS leave there can be deleted'
+    if names:
+        yield Problem(folder, what, remedy)
+
+
+def _check_list(
     dataset: Any, path: str, images: list[str], maps: list[str]
 ) -> Iterator[Problem]:
-    """Check what mmseg and mmpretrain make of folders."""
+    """Check the images, label maps and labels that mmseg or mmpretrain has listed."""
     folder = dataset.data_prefix.get('img_path') or '.'
     if not images:
-        what = f'holds no image that ends in {dataset.img_suffix}'
-        others = examples(sorted({Path(name).suffix for name in list_images(folder)}))
-        yield Problem(
-            folder, what, f'the images there end in {others or "nothing known"}'
+        end, others = dataset.img_suffix, list_images(folder)
+        remedy = f'the images there end in {Path(others[0]).suffix}' if others else ''
+        yield Problem(folder, f'holds no image that ends in {end}', remedy)
+        return
+    if not dataset.ann_file:
+        inside = {Path(os.path.relpath(image, folder)).parent for image in images}
+        yield from _hidden(
+            folder, [str(p) for p in inside if any(map(is_hidden, p.parts))]
         )
-        return
-    inside = {Path(os.path.relpath(image, folder)).parent for image in images}
-    hidden = {str(part) for part in inside if any(map(is_hidden, part.parts))}
-    if hidden and not dataset.ann_file:
-        yield _hidden(folder, hidden)
-        return
     classes = list(dataset.metainfo.get('classes') or ())
     folders = sorted(getattr(dataset, 'folder_to_idx', ()))
     if maps and not any(map(os.path.exists, maps)):
