@@ -19,8 +19,7 @@ class Weights:
 
     tag: str  # who wrote it: release, timm, mindspore or mindcv
     url: str
-    top1: tuple[tuple[float, str], ...]  # ImageNet accuracies in %, and their sources
-    megabytes: float | None = None
+    top1: list[tuple[float, str]]  # ImageNet accuracies in %, and their sources
     dfc: dict[str, Any] = field(default_factory=dict)  # what the backbone needs for it
     note: str = ''
 
@@ -34,29 +33,20 @@ class Entry:
     width: float
     parameters: int  # of the classifier with 1000 classes
     macs: int  # of convolutions and linear layers at 224 px; V3's in deployed form
-    weights: tuple[Weights, ...]  # the preferred first
+    weights: list[Weights]  # the preferred first
 
 
 @lru_cache(maxsize=1)
 def entries() -> dict[str, Entry]:
     """Return all networks by name."""
     data = json.loads(Path(__file__).with_name('models.json').read_text('utf-8'))
-    found = {}
-    for name, values in data.items():
-        files = [
-            Weights(**{**item, 'top1': tuple(map(tuple, item['top1']))})
-            for item in values.pop('weights')
-        ]
-        found[name] = Entry(name=name, weights=tuple(files), **values)
-    return found
+    for values in data.values():
+        values['weights'] = [Weights(**item) for item in values['weights']]
+    return {name: Entry(name, **values) for name, values in data.items()}
 
 
 def entry(name: str) -> Entry:
-    """Return a network by name.
-
-    Raises:
-        UserError: If there is no such network.
-    """
+    """Return a network by name; raise UserError if there is none."""
     if name not in entries():
         raise UserError(
             f'no model {name!r}{did_you_mean(name, entries())}; mmghost.list_models() '
@@ -72,7 +62,6 @@ def list_models(pretrained: bool = False) -> list[str]:
         pretrained: Only those with published weights.
 
     Example:
-        >>> import mmghost
         >>> mmghost.list_models(pretrained=True)[:3]
         ['ghostnetv2-1.0', 'ghostnetv2-1.3', 'ghostnetv2-1.6']
     """

@@ -39,8 +39,7 @@ def convert(
         The ``meta`` that was written: version, width, origin, checksum of the source.
 
     Raises:
-        WeightsError: If the source cannot be read, or has no classifier where the form
-            needs one.
+        WeightsError: If the source cannot be read or lacks the classifier of the form.
     """
     if form not in FORMS:
         raise WeightsError(f'form={form!r} must be one of {", ".join(FORMS)}')
@@ -90,8 +89,7 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
         The file written.
 
     Raises:
-        WeightsError: If the checkpoint cannot be read, or has values that are not
-            finite.
+        WeightsError: If the checkpoint cannot be read, or its values are not finite.
     """
     target = Path(target)
     if target.suffix != '.pth':
@@ -126,13 +124,8 @@ def _content(file: WeightFile, state: dict[str, Tensor], **meta: Any) -> dict[st
 def save(content: dict[str, Any], target: str | os.PathLike, source: str) -> None:
     """Write a file with ``torch.save``, the whole file or none.
 
-    Args:
-        content: ``meta`` and ``state_dict``.
-        target: The file to write.
-        source: The file that the weights come from, which is never overwritten.
-
     Raises:
-        WeightsError: If the target is the source, or cannot be written.
+        WeightsError: If the target is the source of the weights, or cannot be written.
     """
     target = Path(target)
     if os.path.exists(source) and target.exists() and target.samefile(source):

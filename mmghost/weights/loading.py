@@ -7,6 +7,7 @@ in its shape, and no unknown one.
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +22,11 @@ from torch import Tensor
 from ..errors import WeightsError, did_you_mean, examples
 from ..models.dfc import DFCAttention
 from ..registry import WEIGHT_INITIALIZERS, register
-from .networks import COUNTER, LAST_GROUP, Network, infer_network
+from .networks import COUNTER, Network, infer_network
 from .origins import MINDSPORE, recognize
 from .reading import read
 
-# Parts of the network, as `_part` returns them.
-_PARTS = {'conv_stem', 'bn1', 'conv_head', 'classifier'} | {
-    f'blocks.{i}' for i in range(LAST_GROUP + 1)
-}
+_PARTS = re.compile(r'(conv_stem|bn1|blocks\.\d|conv_head|classifier)\.')
 # What to do with a file of another form of the network.
 _REMEDIES = dict(
     norms='has batch norms; load it without deploy=True, then call switch_to_deploy()',
@@ -75,20 +73,16 @@ class _Fit:
         self.usable = [name for name in wanted if name not in self.unfit]
         built = {_part(name) for name in wanted}
         more = [n for n in state if n not in wanted and not n.endswith(COUNTER)]
-        self.unknown = [n for n in more if _part(n) in built or _part(n) not in _PARTS]
+        self.unknown = [n for n in more if _part(n) in built or not _PARTS.match(n)]
         self.left_out = Counter(map(_part, more)) - Counter(map(_part, self.unknown))
 
-    @property
-    def other_form(self) -> bool:
-        """Whether one is deployed, or has branches, and the other not."""
-        forms = {self.here.form, self.there.form}
-        return len(forms - {None}) > 1
+        # Whether one is deployed, or has branches, and the other is not.
+        self.other_form = len({self.here.form, self.there.form} - {None}) > 1
 
 
 def _part(name: str) -> str:
     """Return the part of the network that a weight belongs to, such as ``blocks.3``."""
-    parts = name.split('.')
-    return '.'.join(parts[: 2 if parts[0] == 'blocks' else 1])
+    return re.match(r'blocks\.\d+|[^.]*', name)[0]
 
 
 def load_pretrained(
@@ -142,10 +136,9 @@ def load_pretrained(
     print_log(f'{name}: {report}', 'current')
     warnings = []
     if fit.unfit:
-        warnings.append(
-            f'{len(fit.unfit)} of {report.total} tensors stayed random: '
-            f'{examples(report.stayed_random)}'
-        )
+        random = examples(report.stayed_random)
+        count = f'{len(fit.unfit)} of {report.total}'
+        warnings.append(f'{count} tensors stayed random: {random}')
     if fit.unknown:
         warnings.append(f'unknown tensors of the file: {examples(fit.unknown)}')
     writer = file.meta.get('mmghost_weights', {}).get('origin', origin.kind)
@@ -182,20 +175,16 @@ def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
 
 def _why(fit: _Fit) -> str:
     """Return why a file does not fit, and what to do."""
-    details = []
-    if fit.misshapen:
-        name = fit.misshapen[0]
-        shapes = [tuple(state[name].shape) for state in (fit.state, fit.wanted)]
-        details.append(
-            f'{len(fit.misshapen)} of another shape ({name} is {shapes[0]} in the file, '
-            f'{shapes[1]} here)'
-        )
+    details = ''
+    for name in fit.misshapen[:1]:
+        there, here = (tuple(state[name].shape) for state in (fit.state, fit.wanted))
+        details += f'; {len(fit.misshapen)} of another shape ({name} is {there} in the '
+        details += f'file, {here} here)'
     for names, what in ((fit.missing, 'missing'), (fit.unknown, 'unknown')):
-        if names:
-            details.append(f'{len(names)} {what} ({examples(names)})')
+        details += f'; {len(names)} {what} ({examples(names)})' if names else ''
     return (
-        f'{_reason(fit)}. {len(fit.usable)} of {len(fit.wanted)} tensors fit; '
-        f'{"; ".join(details)}. Nothing was loaded'
+        f'{_reason(fit)}. {len(fit.usable)} of {len(fit.wanted)} tensors fit{details}. '
+        'Nothing was loaded'
         + ('' if fit.other_form else '; strict=False loads what fits')
     )
 
@@ -205,7 +194,8 @@ def _reason(fit: _Fit) -> str:
     here, there = fit.here, fit.there
     # Networks cut before the first attention are the same in V1 and V2.
     both_tell = min(there.groups, here.groups) > 2
-    if there.version != here.version and both_tell and here.form != 'folded':
+    deployed_v3 = there.form == 'branches' and here.form == 'folded'
+    if there.version != here.version and both_tell and not deployed_v3:
         return f": the file is a {there.name}; use type='GhostNetV{there.version}'"
     if fit.other_form:
         return f': the file {_REMEDIES[there.form]}'
@@ -226,17 +216,9 @@ def _reason(fit: _Fit) -> str:
 
 @register(WEIGHT_INITIALIZERS)
 class PretrainedGhostNet:
-    """Initializer of ``init_cfg=dict(type='Pretrained')``.
+    """Initializer of ``init_cfg=dict(type='Pretrained')``, see :func:`load_pretrained`.
 
-    Args:
-        checkpoint: As for :func:`load_pretrained`, like ``prefix`` and ``strict``.
-        prefix: See there.
-        strict: See there.
-        map_location: Accepted for compatibility: files are read on the CPU.
-        **unknown: Refused.
-
-    Raises:
-        WeightsError: If a key is unknown, or ``checkpoint`` is missing.
+    ``map_location`` is accepted for compatibility: files are read on the CPU.
     """
 
     def __init__(

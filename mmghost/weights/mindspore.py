@@ -15,23 +15,13 @@ from torch import Tensor
 from ..errors import WeightsError
 from .networks import GROUPS, LAST_GROUP
 
-_DTYPES = {
-    b'Float16': torch.float16,
-    b'BFloat16': torch.bfloat16,
-    b'Float32': torch.float32,
-    b'Float64': torch.float64,
-    b'Int32': torch.int32,
-    b'Int64': torch.int64,
-}
-# MindSpore 2.3 and later append this and ten bytes of a checksum where asked to.
-_CHECKSUM, _CHECKSUM_SIZE = b'crc_num', 17
+_TYPES = ('Float16', 'BFloat16', 'Float32', 'Float64', 'Int32', 'Int64')
+_DTYPES = {kind.encode(): getattr(torch, kind.lower()) for kind in _TYPES}
 
 
 def looks_like(head: bytes) -> bool:
-    """Return True if a file that begins so may be a MindSpore checkpoint.
-
-    Its first field is a message whose first field is the name of a parameter.
-    """
+    """Return True if a file that begins so may be a MindSpore checkpoint."""
+    # The first field is a message whose first field is the name of a parameter.
     return bool(re.match(rb'\n[\x80-\xff]{0,9}[\x00-\x7f]\n.[\w.\-/:]{3}', head, re.S))
 
 
@@ -63,15 +53,7 @@ def _message() -> Any:
 
 
 def read(data: bytes, source: str) -> dict[str, Tensor]:
-    """Return the tensors of a MindSpore checkpoint by MindSpore's names.
-
-    Args:
-        data: The content of the file.
-        source: The file as given by the user, for messages.
-
-    Raises:
-        WeightsError: If protobuf is not installed, or the file is damaged.
-    """
+    """Return the tensors of a MindSpore checkpoint by MindSpore's names."""
     try:
         checkpoint = _message()()
         from google.protobuf.message import DecodeError
@@ -80,8 +62,9 @@ def read(data: bytes, source: str) -> dict[str, Tensor]:
             f'{source}: MindSpore checkpoints need protobuf: pip install protobuf'
         ) from error
     size = len(data)
-    if data[-_CHECKSUM_SIZE:].startswith(_CHECKSUM):
-        data = data[:-_CHECKSUM_SIZE]
+    # MindSpore 2.3 and later append this and ten bytes of a checksum where asked to.
+    if data[-17:].startswith(b'crc_num'):
+        data = data[:-17]
     tensors, name = {}, 'the message'
     try:
         checkpoint.ParseFromString(data)
@@ -109,7 +92,6 @@ _LEAVES = dict(
 )
 # The release's `blocks.S.B` by the number of the bottleneck.
 _BLOCKS = [f'blocks.{g}.{b}' for g in range(LAST_GROUP) for b in range(len(GROUPS[g]))]
-_LAST = f'blocks.{LAST_GROUP}.0'
 
 
 def released_name(name: str) -> str | None:
@@ -132,9 +114,8 @@ def released_name(name: str) -> str | None:
         if block < len(_BLOCKS) and not layer.startswith('features.'):
             path = f'{_BLOCKS[block]}.{_released_layer(layer)}'
         else:  # the last convolution; MindCV's is a sequence of features
-            path = (
-                f'{_LAST}.conv' if layer in ('conv', 'features.0') else f'{_LAST}.bn1'
-            )
+            is_conv = layer in ('conv', 'features.0')
+            path = f'blocks.{LAST_GROUP}.0.' + ('conv' if is_conv else 'bn1')
     return f'{path}.{_LEAVES.get(leaf, leaf)}'
 
 

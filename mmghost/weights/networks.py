@@ -1,6 +1,6 @@
 """The network that weights belong to, inferred from their names and shapes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -63,23 +63,20 @@ def infer_network(state: Mapping[str, Tensor]) -> Network:
 
 
 def _width(state: Mapping[str, Tensor]) -> float | None:
+    # Weights, a dimension that shows the width, and its size at width 1.0.
+    shown = [('conv_stem', 0, STEM_CHANNELS)]
+    shown.append((f'blocks.{LAST_GROUP}.0.conv', 0, LAST_CHANNELS))
+    for g, group in enumerate(GROUPS):
+        for b, row in enumerate(group):
+            primary = f'blocks.{g}.{b}.ghost2.primary_conv.0'
+            shown.append((primary, 1, row.expanded))
+            shown.append((f'{primary}.convs.0.conv', 1, row.expanded))
     sizes = [
-        (channels, state[name].shape[dim])
-        for name, dim, channels in _channels()
-        if name in state and state[name].ndim > dim
+        (channels, state[f'{name}.weight'].shape[dim])
+        for name, dim, channels in shown
+        if f'{name}.weight' in state and state[f'{name}.weight'].ndim > dim
     ]
     for width in _WIDTHS if sizes else ():
         if all(make_divisible(channels * width) == size for channels, size in sizes):
             return width
     return None
-
-
-def _channels() -> Iterator[tuple[str, int, int]]:
-    """Yield weights, a dimension that shows the width, and its size at width 1.0."""
-    yield 'conv_stem.weight', 0, STEM_CHANNELS
-    for g, group in enumerate(GROUPS):
-        for b, row in enumerate(group):
-            primary = f'blocks.{g}.{b}.ghost2.primary_conv.0'
-            yield f'{primary}.weight', 1, row.expanded
-            yield f'{primary}.convs.0.conv.weight', 1, row.expanded
-    yield f'blocks.{LAST_GROUP}.0.conv.weight', 0, LAST_CHANNELS

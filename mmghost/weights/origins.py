@@ -8,7 +8,7 @@ named as in :class:`mmghost.models.layers.RepConv`.
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -32,19 +32,12 @@ _BRANCHED = {
 
 @dataclass
 class Origin:
-    """The GhostNet in a file.
+    """The GhostNet in a file."""
 
-    Args:
-        kind: Who wrote it, for messages.
-        prefix: Prefix of the trunk's names in the file.
-        state: The weights by this project's names.
-        left_out: Number of entries of the file that are not in ``state``, by part.
-    """
-
-    kind: str
-    prefix: str
-    state: dict[str, Tensor]
-    left_out: dict[str, int] = field(default_factory=dict)
+    kind: str  # who wrote it
+    prefix: str  # prefix of the trunk's names in the file
+    state: dict[str, Tensor]  # by this project's names
+    left_out: dict[str, int]  # number of other entries of the file, by part
 
 
 def unwrapped(name: str) -> str:
@@ -58,10 +51,9 @@ def recognize(
     """Find the GhostNet in a state dict.
 
     Args:
-        state: Weights by the file's names.
-        source: The file as given by the user, for messages.
-        prefix: Prefix of the trunk's names, with or without a dot at its end, where a
-            file has several networks.
+        state: Weights by the names in the file ``source``.
+        source: The file as given by the user.
+        prefix: Prefix of the trunk's names, where a file has several networks.
 
     Raises:
         WeightsError: If there is none, none with that prefix, or several.

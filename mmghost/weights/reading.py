@@ -85,7 +85,10 @@ def read(source: str | os.PathLike) -> WeightFile:
     with local_path(source) as path:
         where = source if path == Path(source).expanduser() else f'{source} ({path})'
         kind = format_of(path, where)
-        content = _READERS[kind](path, where)
+        if kind == MINDSPORE:
+            content: Any = mindspore.read(path.read_bytes(), where)
+        else:
+            content = (_read_torch if kind == TORCH else _read_safetensors)(path, where)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if not isinstance(content, Mapping):
         raise WeightsError(f'{where}: holds a {type(content).__name__}, no state_dict')
@@ -97,15 +100,7 @@ def read(source: str | os.PathLike) -> WeightFile:
 
 
 def format_of(path: Path, source: str) -> str:
-    """Return the format of a file: ``'torch'``, ``'MindSpore'`` or ``'safetensors'``.
-
-    Args:
-        path: The file.
-        source: The file as given by the user, for messages.
-
-    Raises:
-        WeightsError: If it is none of them.
-    """
+    """Return TORCH, MINDSPORE or SAFETENSORS; raise WeightsError if it is neither."""
     with path.open('rb') as file:
         head = file.read(512)
     if head.startswith((b'PK', b'\x80')) or head[257:262] == b'ustar':
@@ -128,10 +123,6 @@ def _damaged(path: Path, source: str) -> WeightsError:
     return WeightsError(
         f'{source}: is cut short or damaged ({path.stat().st_size} bytes)'
     )
-
-
-def _read_mindspore(path: Path, source: str) -> dict[str, Tensor]:
-    return mindspore.read(path.read_bytes(), source)
 
 
 def _read_safetensors(path: Path, source: str) -> dict[str, Tensor]:
@@ -184,42 +175,22 @@ def _read_torch(path: Path, source: str) -> Any:
     except WeightsError:
         raise
     except Exception as error:  # torch has many for a damaged file
-        said = str(error)
-        name = re.search(r'(?:GLOBAL|[Uu]nsupported class) ([\w.]+)', said)
-        kind = re.search(r'TorchScript|legacy \.tar', said)
+        name = re.search(r'(?:GLOBAL|[Uu]nsupported class) ([\w.]+)', str(error))
+        kind = re.search(r'TorchScript|legacy \.tar', str(error))
         if not name and not kind:
             raise _damaged(path, source) from error
         what = f'would run code ({name[1]})' if name else f'is a {kind[0]} file'
-        remedy = (
-            'If you trust it, load it and save its weights: '
-            "torch.save({'state_dict': model.state_dict()}, FILE)"
-        )
-        if name and not _HAS_SAFE_GLOBALS and re.match('mmengine|numpy|built', name[1]):
-            what = f'has more than weights ({name[1]}), as checkpoints of a training'
-            remedy = (
-                'Reading those needs torch 2.6 or newer; here, write the weights alone '
-                "with the toolbox's own publish_model.py"
-            )
-        raise WeightsError(f'{source}: {what}, so it is not read. {remedy}') from error
-
-
-_READERS = {
-    TORCH: _read_torch,
-    MINDSPORE: _read_mindspore,
-    SAFETENSORS: _read_safetensors,
-}
+        remedy = 'torch 2.6 or newer reads the checkpoints of trainings; or, i'
+        remedy = 'I' if _HAS_SAFE_GLOBALS or not name else remedy
+        raise WeightsError(
+            f'{source}: {what}, so it is not read. {remedy}f you trust it, save its '
+            "weights alone: torch.save({'state_dict': model.state_dict()}, FILE)"
+        ) from error
 
 
 @contextmanager
 def local_path(source: str) -> Iterator[Path]:
-    """Yield the path of a file on this machine, fetched if need be.
-
-    Args:
-        source: See :func:`read`.
-
-    Raises:
-        WeightsError: If there is no such file, or it cannot be fetched.
-    """
+    """Yield the path of a file on this machine, fetched if need be, see :func:`read`."""
     path = Path(source).expanduser()
     if path.is_file():
         yield path

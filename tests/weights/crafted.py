@@ -41,13 +41,6 @@ def by_attributes() -> bytes:
     return pickle.PROTO + b'\x02' + call(function, text(CODE)) + pickle.STOP
 
 
-def by_decoy() -> bytes:
-    """Push the true name, then another that is taken from the stack again."""
-    decoy = text('collections') + text('OrderedDict') + pickle.POP * 2
-    function = text('builtins') + text('eval') + decoy + pickle.STACK_GLOBAL
-    return pickle.PROTO + b'\x04' + call(function, text(CODE)) + pickle.STOP
-
-
 def legacy(content: bytes) -> bytes:
     """Return a file as torch wrote them before 1.6."""
     system = dict(protocol_version=1001, little_endian=True, type_sizes={})
@@ -73,7 +66,4 @@ ATTACKS = {
     'the format of before 2020': legacy(pickle.dumps(RunsCode(), 2)),
     'getattr': archive(by_attributes()),
     'getattr in the format of before 2020': legacy(by_attributes()),
-    'a decoy': archive(by_decoy()),
-    'a file with an archive behind it': legacy(pickle.dumps(RunsCode(), 2))
-    + archive(pickle.dumps({'a': 1}, 2)),
 }

@@ -1,5 +1,6 @@
 """Bad files and settings are refused with the reason, and nothing is loaded."""
 
+import functools
 import gzip
 import pickle
 from pathlib import Path
@@ -86,7 +87,7 @@ FILES = {
         'is cut short or damaged',
     ),
     'another pickle': (pickle.dumps([1, 2]), 'is cut short or damaged'),
-    'a whole model': (Net(), 'save its weights: torch.save'),
+    'a whole model': (Net(), 'save its weights alone: torch.save'),
     'a TorchScript program': (script, 'is a TorchScript file'),
     'a tensor': (torch.ones(2), 'holds a Tensor, no state_dict'),
     'an optimizer': ({'optimizer': {}, 'epoch': 3}, "it has 'optimizer', 'epoch'"),
@@ -169,10 +170,15 @@ SETTINGS = {
 }
 
 
+@functools.cache
+def backbone() -> GhostNetV2:
+    return GhostNetV2(WIDTH)
+
+
 def refusal(network, init_cfg, folder) -> str:
     """Return the message, after checking that the network is unchanged."""
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    network.init_cfg = dict(type='Pretrained', **init_cfg)
+    network.init_cfg, network.is_init = dict(type='Pretrained', **init_cfg), False
     with pytest.raises(WeightsError) as error:
         network.init_weights()
     for name, value in network.state_dict().items():
@@ -191,7 +197,7 @@ def test_a_bad_file_is_refused(what, tmp_path, monkeypatch):
     if not isinstance(content, bytes):
         content = torch_bytes(content, tmp_path)
     (tmp_path / 'weights.pth').write_bytes(content)
-    said = refusal(GhostNetV2(WIDTH), dict(checkpoint='weights.pth'), tmp_path)
+    said = refusal(backbone(), dict(checkpoint='weights.pth'), tmp_path)
     assert said.startswith('weights.pth: ') and says in said
 
 
@@ -210,7 +216,7 @@ def test_a_wrong_setting_is_refused(what, tmp_path, monkeypatch):
 def test_nothing_in_a_file_is_executed(what, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path('weights.pth').write_bytes(ATTACKS[what])
-    said = refusal(GhostNetV2(WIDTH), dict(checkpoint='weights.pth'), tmp_path)
+    said = refusal(backbone(), dict(checkpoint='weights.pth'), tmp_path)
     assert 'would run code' in said or 'is cut short or damaged' in said
 
 
@@ -237,13 +243,13 @@ def test_a_bad_url_is_refused(what, tmp_path, server, torch_home):
     for name in ('ok.pth', 'weights-abcdef01.pth'):
         server.serve(name, torch_bytes(small_state(), tmp_path))
     url, says = URLS[what]
-    said = refusal(GhostNetV2(WIDTH), dict(checkpoint=server.address + url), tmp_path)
+    said = refusal(backbone(), dict(checkpoint=server.address + url), tmp_path)
     assert says in said
 
 
 def test_without_a_network_the_message_has_the_ways_out(tmp_path, torch_home):
     url = f'{closed_address()}/weights.pth'
-    said = refusal(GhostNetV2(WIDTH), dict(checkpoint=url), tmp_path)
+    said = refusal(backbone(), dict(checkpoint=url), tmp_path)
     assert f'cannot be fetched to {torch_home}/weights.pth' in said
     assert 'download it elsewhere and give its path' in said and 'init_cfg=None' in said
 
@@ -251,7 +257,7 @@ def test_without_a_network_the_message_has_the_ways_out(tmp_path, torch_home):
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, server, torch_home):
     (tmp_path / 'torch').write_bytes(b'')
     url = server.serve('weights.pth', b'')
-    said = refusal(GhostNetV2(WIDTH), dict(checkpoint=url), tmp_path)
+    said = refusal(backbone(), dict(checkpoint=url), tmp_path)
     assert f'cannot be fetched to {torch_home}' in said
 
 
@@ -284,4 +290,4 @@ def test_a_detector_with_another_backbone_stays_untouched(tmp_path):
     state['blocks.8.3.ghost2.cheap_operation.1.weight'][0] = float('inf')
     torch.save(state, tmp_path / 'weights.pth')
     init_cfg = dict(checkpoint=str(tmp_path / 'weights.pth'), strict=False)
-    assert 'infinite' in refusal(GhostNetV2(WIDTH), init_cfg, tmp_path)
+    assert 'infinite' in refusal(backbone(), init_cfg, tmp_path)

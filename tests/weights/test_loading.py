@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, BaseModule, PretrainedInit
 from mmengine.runner import Runner
 
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
-from mmghost.weights import WeightsError, load_pretrained
+from mmghost.weights import load_pretrained
 from mmghost.weights.reading import _HAS_SAFE_GLOBALS
 from tests.helpers import image, randomize, relative_error
 from tests.weights.conftest import FAMILY, WIDTH, small_state, timm_network
-from tests.weights.models import ALL, retinanet
+from tests.weights.models import ALL
 from tests.weights.writers import mindcv_names, mindspore_names, write_mindspore
 
 training_checkpoint = pytest.mark.skipif(
@@ -359,17 +358,3 @@ def test_strict_false_loads_what_fits_and_logs_what_stayed_random(weights, log):
     assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
     assert '632 of 633 tensors loaded' in log[0]
     assert '1 of 633 tensors stayed random: conv_stem.weight' in log[1]
-
-
-def test_no_iteration_is_trained_with_a_wrong_file(tmp_path):
-    torch.save(small_state(GhostNetV1), tmp_path / 'v1.pth')
-    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'v1.pth'))
-    cfg = Config(
-        dict(
-            model=dict(type='mmdet.RetinaNet', backbone=dict(init_cfg=init_cfg)),
-            work_dir=str(tmp_path),
-        )
-    )
-    model = retinanet(**cfg.model.backbone)
-    with pytest.raises(WeightsError, match="use type='GhostNetV1'"):
-        model.init_weights()

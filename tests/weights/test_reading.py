@@ -135,7 +135,7 @@ def test_numbers_of_numpy_beside_the_weights_are_kept(tmp_path):
 def test_old_torch_refuses_a_checkpoint_of_a_training_with_the_remedy(tmp_path):
     content = dict(state_dict={'a': torch.ones(1)}, log=HistoryBuffer([1.0], [1]))
     torch.save(content, tmp_path / 'a.pth')
-    with pytest.raises(WeightsError, match=r'needs torch 2\.6 or newer; here, write'):
+    with pytest.raises(WeightsError, match=r'torch 2\.6 or newer reads'):
         read(tmp_path / 'a.pth')
 
 
@@ -174,22 +174,3 @@ def test_a_tensor_of_another_size_than_its_shape_is_refused():
     content = field(1, field(1, b'conv_stem.weight') + field(2, body))
     with pytest.raises(WeightsError, match=r'damaged .*conv_stem\.weight'):
         mindspore.read(content, 'a.ckpt')
-
-
-@pytest.mark.parametrize(
-    ('theirs', 'ours'),
-    [
-        ('bn1.moving_variance', 'bn1.running_var'),
-        ('blocks.6.ghost2.cheap_operation.bn.beta', 'blocks.6.0.ghost2.cheap_operation.1.bias'),
-        ('blocks.3.dw.bn.gamma', 'blocks.3.0.bn_dw.weight'),
-        ('blocks.15.ghost1.short_conv.2.conv.weight', 'blocks.8.3.ghost1.short_conv.4.weight'),
-        ('blocks.11.shortcut.1.bn.moving_mean', 'blocks.7.0.shortcut.3.running_mean'),
-        ('blocks.9.se.conv_reduce.bias', 'blocks.6.3.se.conv_reduce.bias'),
-        ('blocks.16.bn.gamma', 'blocks.9.0.bn1.weight'),
-        ('blocks.6.1.ghost1.primary_conv.1.gamma', 'blocks.6.1.ghost1.primary_conv.1.weight'),
-        ('blocks.9.features.1.beta', 'blocks.9.0.bn1.bias'),
-        ('moments.conv_stem.weight', None),
-    ],
-)  # fmt: skip
-def test_mindspores_names_are_translated(theirs, ours):
-    assert mindspore.released_name(theirs) == ours
