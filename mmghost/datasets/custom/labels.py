@@ -43,8 +43,7 @@ def read_labels(
     Args:
         paths: Labels, see :func:`~.finding.find_labels`.
         folders: Folders of the images as given by the user.
-        classes: The classes in order; default: those of the labels, of the training
-            part for both.
+        classes: The classes as given by the user.
         masks: Whether masks are needed.
         target: Folder for the JSONs of what is converted.
 
@@ -65,15 +64,14 @@ def read_labels(
                 f'{labels.form.upper()} labels are read by supervision, which cannot be '
                 f"imported ({error}): pip install 'supervision>=0.31,<0.32'"
             ) from error
-        if not classes and parts:
-            classes = [entry['name'] for entry in parts[0].content['categories']]
         if images and not any(os.path.isfile(image) for image, _ in labels.files):
             raise UserError(
                 f'none of the {len(labels.files)} images of {path} is in {images}: is '
                 '--images (or --val-images) the right folder?'
             )
-        content = convert(labels, classes if labels.form == 'voc' else (), masks)
-        parts.append(Annotations(path, new, labels.images, content, True))
+        parts.append(
+            Annotations(path, new, labels.images, convert(labels, masks), True)
+        )
     return parts
 
 

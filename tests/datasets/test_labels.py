@@ -1,0 +1,185 @@
+"""Labels of every form, encoding and origin are the same boxes."""
+
+import codecs
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmghost.datasets.custom.finding import find_labels, read_classes
+from mmghost.errors import UserError
+
+from .conftest import CLASSES, WAYS, edit_json, write
+
+pytest.importorskip('supervision')
+from mmghost.datasets.custom.conversion import convert
+
+TRAIN, VAL = 'coco/train.json', 'coco/val.json'
+A_LABEL = Path('yolo/labels/train/train_000000000001.txt')
+AN_XML = Path('voc/Annotations/train_000000000001.xml')
+
+
+def boxes(content: dict) -> list:
+    """Return what an image shows: file, class and box of each object."""
+    files = {image['id']: Path(image['file_name']).name for image in content['images']}
+    names = {entry['id']: entry['name'] for entry in content['categories']}
+    return sorted(
+        (files[entry['image_id']], names[entry['category_id']], entry['bbox'])
+        for entry in content['annotations']
+    )
+
+
+def assert_same(found: dict, expected: list) -> None:
+    found = boxes(found)
+    assert [entry[:2] for entry in found] == [entry[:2] for entry in expected]
+    # Six digits of a fraction of 96 px, and two digits of a pixel, are kept.
+    difference = np.subtract([e[2] for e in found], [e[2] for e in expected])
+    assert np.abs(difference).max() < 0.011
+
+
+def of_coco(name: str = TRAIN) -> list:
+    return boxes(json.loads(Path(name).read_text()))
+
+
+@pytest.mark.parametrize(
+    'path',
+    ['voc/ImageSets/Main/train.txt', 'yolo/data.yaml', 'yolo/images/train', 'train.txt'],
+)
+def test_labels_of_every_form_are_the_same_boxes(own, path):
+    images = sorted(Path('yolo/images/train').iterdir())
+    # Names of images from here, and with the backslashes of Windows.
+    lines = [str(images[0].resolve()), *(str(i).replace('/', '\\') for i in images[1:])]
+    Path('train.txt').write_text('\n'.join(lines))
+    assert len(of_coco()) > 20
+    content = convert(find_labels(path, None, CLASSES, 'train'))
+    assert_same(content, of_coco())
+    # The toolbox's error analysis groups classes by it.
+    assert all(entry['supercategory'] for entry in content['categories'])
+
+
+def test_a_folder_of_voc_has_the_images_of_both_lists(own):
+    content = convert(find_labels('voc', None, (), 'train'))
+    assert_same(content, sorted(of_coco() + of_coco(VAL)))
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'train: images/train\nval: images/val\nnames: {{{quoted}}}\nnc: 8',
+        'train: ../images/train\nval: ../images/val\nnames: [{names}]',
+        'train: .\\images\\train\nval: .\\images\\val\nnames: [{names}]',
+        'train: D:\\me\\yolo\\images\\train\nval: /home/me/yolo/images/val\nnames: [{names}]',
+        'path: yolo\ntrain: [images/a, images/b]\nvalid: images/val\nnames: [{names}]',
+        '\ufefftrain: images/train\nval: images/val\nnc: 8',
+    ],
+    ids=['quoted keys', 'roboflow', 'backslashes', 'other computer', 'lists', 'no names'],
+)
+def test_a_data_yaml_is_read_as_exporters_write_it(own, text):
+    folder = own / 'yolo/images'
+    for name in ('images', 'labels'):
+        for part in 'ab':
+            (own / 'yolo' / name / part).mkdir()
+        for i, path in enumerate(sorted((own / f'yolo/{name}/train').iterdir())):
+            shutil.copy(path, own / 'yolo' / name / 'ab'[i % 2] / path.name)
+    quoted = ', '.join(f"'{i}': {name}" for i, name in enumerate(CLASSES))
+    text = text.format(quoted=quoted, names=', '.join(CLASSES))
+    (own / 'yolo/data.yaml').write_text(text, encoding='utf-8')
+    labels = find_labels('yolo/data.yaml', None, CLASSES, 'train')
+    assert_same(convert(labels), of_coco())
+    labels = find_labels('yolo/data.yaml', None, CLASSES, 'val')
+    assert Path(labels.images).resolve() == folder / 'val'
+
+
+def test_polygons_become_masks_and_boxes_beside_them_none(own):
+    from pycocotools import mask
+
+    A_LABEL.write_text('2 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5\n1 .5 .5 .2 .2\n')
+    labels = find_labels('yolo/data.yaml', None, (), 'train')
+    outlined, box = convert(labels, masks=True)['annotations'][:2]
+    assert (outlined['category_id'], outlined['bbox']) == (2, [24, 24, 48, 24])
+    # 96 px: columns 24 to 72 and rows 24 to 48, with the outline of one pixel.
+    pixels = mask.decode(outlined['segmentation']).sum()
+    assert outlined['area'] == pixels == pytest.approx(49 * 25, abs=1)
+    assert 'segmentation' not in box
+
+
+def test_keypoints_of_yolo_are_left_out(own):
+    line = A_LABEL.read_text().splitlines()[0]
+    A_LABEL.write_text(f'{line} 0.1 0.1 0.2 0.2')
+    text = Path('yolo/data.yaml').read_text()
+    Path('yolo/data.yaml').write_text(f'{text}kpt_shape: [2, 2]\n')
+    content = convert(find_labels('yolo/data.yaml', None, (), 'train'))
+    assert len([e for e in content['annotations'] if e['image_id'] == 1]) == 1
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_text_of_windows_is_read(own, encoding):
+    for path in (A_LABEL, AN_XML, Path(TRAIN), Path('maps/classes.txt')):
+        path.write_text(path.read_text(), encoding=encoding)
+    expected = of_coco(VAL)
+    for form in ('voc', 'yolo', 'coco'):
+        cfg = write(form, overwrite=True)
+        content = json.loads(Path(cfg.train_dataloader.dataset.ann_file).read_text())
+        assert_same(content, boxes(content))
+        assert len(content['images']) == 16
+    assert of_coco(cfg.val_dataloader.dataset.ann_file) == expected
+    assert write('maps', overwrite=True).classes[0] == 'none'
+
+
+def test_gbk_is_read_in_xml_that_declares_it_and_refused_with_the_remedy_elsewhere(own):
+    text = AN_XML.read_text()
+    name = text.split('<name>')[1].split('<')[0]
+    text = '<?xml version="1.0" encoding="gbk"?>' + text.replace(name, '圆')
+    AN_XML.write_bytes(text.encode('gbk'))
+    content = convert(find_labels(WAYS['voc'][1], None, (), 'train'))
+    assert '圆' in [entry['name'] for entry in content['categories']]
+    Path('maps/classes.txt').write_bytes('背景\n'.encode('gbk'))
+    with pytest.raises(UserError, match=r'classes\.txt.*iconv -f GBK -t UTF-8'):
+        read_classes('maps/ann_dir/train')
+
+
+@pytest.mark.parametrize(
+    'spell',
+    [
+        lambda name: f'images\\{name}',
+        lambda name: f'C:\\Users\\me\\images\\{name}',
+        lambda name: f'/home/me/images/{name}',
+        lambda name: name.replace('.jpg', '.JPG'),
+        lambda name: name.removesuffix('.jpg'),
+    ],
+    ids=['backslashes', 'drive', 'other computer', 'suffix case', 'no suffix'],
+)
+def test_images_are_found_under_names_of_other_systems(own, spell):
+    def respell(content: dict) -> None:
+        for image in content['images']:
+            image['file_name'] = spell(image['file_name'])
+
+    before = of_coco()
+    edit_json(TRAIN, respell)
+    dataset = write('coco').train_dataloader.dataset
+    assert dataset.ann_file == 'mine_data/train.json'
+    assert of_coco(dataset.ann_file) == before
+
+
+@pytest.mark.parametrize(
+    'lines', ['none\na\nb', '0 none\n1 a\n2 b\n', '0: none\n1: a\n2: b', '\ufeffnone\r\na\r\nb']
+)
+def test_classes_txt_has_names_with_or_without_numbers(tmp_path, lines):
+    (tmp_path / 'classes.txt').write_bytes(lines.encode())
+    assert read_classes(str(tmp_path / 'maps' / 'train')) == ['none', 'a', 'b']
+    assert not lines.startswith(codecs.BOM_UTF8.decode()) or lines[0] == '\ufeff'
+
+
+def test_litter_of_systems_is_no_data(own):
+    for folder in ('yolo/images/train', 'yolo/labels/train', 'voc/JPEGImages'):
+        (own / folder / '.ipynb_checkpoints').mkdir()
+        image = next((own / 'coco/images').iterdir())
+        shutil.copy(image, own / folder / '.ipynb_checkpoints' / 'a-checkpoint.jpg')
+        for name in ('._train_000000000001.jpg', '.DS_Store', 'Thumbs.db'):
+            (own / folder / name).write_bytes(b'litter')
+    (own / 'voc/Annotations/._train_000000000001.xml').write_bytes(b'litter')
+    for path in ('yolo/data.yaml', 'voc/ImageSets/Main/train.txt'):
+        assert_same(convert(find_labels(path, None, (), 'train')), of_coco())
+    assert len(convert(find_labels('voc', None, (), 'train'))['images']) == 24
