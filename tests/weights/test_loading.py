@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn as nn
 from mmengine.logging import MMLogger
-from mmengine.model import BaseModel, BaseModule, PretrainedInit
+from mmengine.model import BaseModel, PretrainedInit
 from mmengine.runner import Runner
 
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
@@ -195,16 +195,6 @@ def test_a_deployed_file_loads_into_the_deployed_form(tmp_path):
     assert equals(backbone, source.state_dict())
 
 
-def test_half_precision_is_loaded_as_single(tmp_path):
-    halves = {
-        n: v.half() if v.is_floating_point() else v for n, v in small_state().items()
-    }
-    torch.save(halves, tmp_path / 'a.pth')
-    backbone = GhostNetV2(WIDTH)
-    load_pretrained(backbone, tmp_path / 'a.pth')
-    assert torch.equal(backbone.bn1.weight, halves['bn1.weight'].float())
-
-
 def test_a_prefix_chooses_among_several_networks(tmp_path):
     teacher, student = small_state(GhostNetV1), GhostNetV1(WIDTH).state_dict()
     state = {f'teacher.backbone.{n}': v for n, v in teacher.items()}
@@ -327,26 +317,6 @@ def test_every_toolbox_loads_the_release_into_its_backbone(model, weights, log):
     assert equals(model.backbone, small_state())
     total = sum('num_batches' not in name for name in model.backbone.state_dict())
     assert f'{total} of {total} tensors loaded' in log[0]
-
-
-def test_mmengines_log_has_the_file_of_each_weight(weights):
-    class Model(BaseModule):
-        def __init__(self) -> None:
-            super().__init__()
-            init_cfg = dict(type='Pretrained', checkpoint=weights)
-            self.backbone = GhostNetV2(WIDTH, init_cfg=init_cfg)
-            self.head = nn.Linear(2, 2)
-
-        def _dump_init_info(self) -> None:
-            self.said = {
-                name: self._params_init_info[param]['init_info']
-                for name, param in self.named_parameters()
-            }
-
-    model = Model()
-    model.init_weights()
-    assert model.said['backbone.conv_stem.weight'] == f'Pretrained: {weights}'
-    assert 'same before and after' in model.said['head.weight']
 
 
 def test_strict_false_loads_what_fits_and_logs_what_stayed_random(weights, log):
