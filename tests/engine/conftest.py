@@ -1,5 +1,6 @@
 """Shapes that all tests of the engine share; broken datasets are broken copies."""
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -40,10 +41,15 @@ def trained(
 
 
 @pytest.fixture(scope='session', autouse=True)
-def no_report_of_the_environment():
-    """Keep runners from asking compilers for their versions, which takes seconds."""
+def quick_runners():
+    """Leave out what takes most of a short training, and is not its result."""
+    gc.freeze()  # mmengine collects garbage whenever it reads a dataset
     with pytest.MonkeyPatch.context() as patch:
+        # Versions of compilers, and the layout of the config in each checkpoint.
         patch.setattr('mmengine.runner.runner.collect_env', dict)
+        patch.setattr(
+            'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
+        )
         yield
 
 

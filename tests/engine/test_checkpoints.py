@@ -20,10 +20,10 @@ from mmghost.engine.checkpoints import (
     set_aside,
 )
 from mmghost.engine.launch import load_config, prepare_train
-from mmghost.errors import UserError
+from mmghost.errors import UserError, WeightsError
 from tests.weights.writers import mindspore_names, write_mindspore
 
-from .toys import TASKS, evaluate, state, train, write_config
+from .toys import evaluate, state, train, write_config
 
 
 def save(path: Path, **more) -> Path:
@@ -132,7 +132,14 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, name, words):
 # Resuming ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('task', TASKS)
+@pytest.mark.parametrize(
+    'task',
+    [
+        'segmentation',
+        pytest.param('detection', marks=pytest.mark.slow),
+        pytest.param('classification', marks=pytest.mark.slow),
+    ],
+)
 def test_resuming_ends_in_the_very_weights_of_an_uninterrupted_run(
     tmp_path, shapes, trained, task
 ):
@@ -228,8 +235,10 @@ def test_a_file_of_any_origin_is_evaluated_as_timm_would(tmp_path, classifier, t
     with torch.no_grad():
         expected = timms((images - 128) / 64).softmax(1)
     for path in paths:
-        # The same operations, batched in another way.
-        torch.testing.assert_close(scores(classifier, path), expected, msg=path.name)
+        # 100 layers in 32 bit, batched in another way.
+        torch.testing.assert_close(
+            scores(classifier, path), expected, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_a_training_starts_from_a_file_of_another_origin(tmp_path, classifier, timms):
@@ -244,25 +253,16 @@ def test_a_training_starts_from_a_file_of_another_origin(tmp_path, classifier, t
     assert torch.equal(stem, timms.conv_stem.weight)
 
 
-@pytest.mark.parametrize('task', TASKS)
-def test_a_deployed_checkpoint_scores_the_same_and_does_not_train(
-    tmp_path, shapes, task
-):
-    path = write_config(tmp_path, task, shapes, "model['backbone'].pop('norm_cfg')")
-    train(path)
-    whole = tmp_path / 'work' / 'iter_4.pth'
-    model = build_model(load_config(path))
-    model.load_state_dict(state(whole))
+def test_a_deployed_checkpoint_scores_the_same_and_does_not_train(tmp_path, classifier):
+    model = build_model(load_config(classifier))
+    whole, deployed = tmp_path / 'whole.pth', tmp_path / 'deployed.pth'
+    torch.save({'state_dict': model.state_dict()}, whole)
     model.backbone.switch_to_deploy()
-    deployed = tmp_path / 'deployed.pth'
     torch.save({'state_dict': model.state_dict()}, deployed)
-    before, after = evaluate(path, whole), evaluate(path, deployed)
-    for name in before:
-        if 'time' not in name:
-            # Folding changes outputs by 1e-6, which may move a pixel to another class.
-            assert after[name] == pytest.approx(before[name], abs=0.5), name
-    with pytest.raises(UserError, match='deploy'):
-        train(path, {'load_from': str(deployed)})
+    # Folding rounds each weight once more.
+    torch.testing.assert_close(scores(classifier, whole), scores(classifier, deployed))
+    with pytest.raises(WeightsError, match='to train, load the file it was made from'):
+        train(classifier, {'load_from': str(deployed)})
 
 
 # Whether weights fit -------------------------------------------------------------------

@@ -97,6 +97,8 @@ def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
         )
     assert max(float((first[n] - begun[n]).abs().max()) for n in first) > 1e-3
 
+    if task == 'classification':  # the slow ones are enough for the evaluation
+        return
     metrics = evaluate(path, one / 'epoch_2.pth')
     printed = launched('dist_test.sh', path, str(two / 'epoch_2.pth'), '2')
     compared = 0

@@ -239,7 +239,13 @@ def wait_for(found, process: subprocess.Popen, seconds: float = 300) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize('by_epoch', [False, True], ids=['iterations', 'epochs'])
+@pytest.mark.parametrize(
+    'by_epoch',
+    [
+        pytest.param(False, id='iterations'),
+        pytest.param(True, id='epochs', marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_at_the_terminal_saves_the_state_and_leaves_the_workers_alone(
     tmp_path, shapes, by_epoch
 ):
