@@ -45,7 +45,12 @@ def of_coco(name: str = TRAIN) -> list:
 
 @pytest.mark.parametrize(
     'path',
-    ['voc/ImageSets/Main/train.txt', 'yolo/data.yaml', 'yolo/images/train', 'train.txt'],
+    [
+        'voc/ImageSets/Main/train.txt',
+        'yolo/data.yaml',
+        'yolo/images/train',
+        'train.txt',
+    ],
 )
 def test_labels_of_every_form_are_the_same_boxes(own, path):
     images = sorted(Path('yolo/images/train').iterdir())
@@ -74,7 +79,14 @@ def test_a_folder_of_voc_has_the_images_of_both_lists(own):
         'path: yolo\ntrain: [images/a, images/b]\nvalid: images/val\nnames: [{names}]',
         '\ufefftrain: images/train\nval: images/val\nnc: 8',
     ],
-    ids=['quoted keys', 'roboflow', 'backslashes', 'other computer', 'lists', 'no names'],
+    ids=[
+        'quoted keys',
+        'roboflow',
+        'backslashes',
+        'other computer',
+        'lists',
+        'no names',
+    ],
 )
 def test_a_data_yaml_is_read_as_exporters_write_it(own, text):
     folder = own / 'yolo/images'
@@ -164,7 +176,8 @@ def test_images_are_found_under_names_of_other_systems(own, spell):
 
 
 @pytest.mark.parametrize(
-    'lines', ['none\na\nb', '0 none\n1 a\n2 b\n', '0: none\n1: a\n2: b', '\ufeffnone\r\na\r\nb']
+    'lines',
+    ['none\na\nb', '0 none\n1 a\n2 b\n', '0: none\n1: a\n2: b', '\ufeffnone\r\na\r\nb'],
 )
 def test_classes_txt_has_names_with_or_without_numbers(tmp_path, lines):
     (tmp_path / 'classes.txt').write_bytes(lines.encode())

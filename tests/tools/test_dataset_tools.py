@@ -1,4 +1,4 @@
-"""check_dataset.py and new_config.py as a person calls them."""
+"""new_config.py, check_dataset.py and make_shapes.py as a user calls them."""
 
 import json
 import runpy
@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets.own.conftest import forms, own  # noqa: F401
+from tests.datasets.conftest import forms, own  # noqa: F401
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_tools'
+WRITE = (
+    '--task detection --train coco/train.json --val coco/val.json --weights none '
+    '--out mine.py'
+).split()
+MAPS = (
+    '--task segmentation --train maps/img_dir/train --val maps/img_dir/val --out seg.py '
+    '--classes a b c d e f g h --ignore-label 8 --map-suffix .png --light --epochs 1'
+).split()
 
 
 @pytest.fixture
@@ -29,47 +37,41 @@ def call(monkeypatch, capsys):
     return run
 
 
-WRITE = [
-    '--task', 'detection', '--train', 'coco/train.json', '--val', 'coco/val.json',
-    '--weights', 'none', '--out', 'mine.py',
-]  # fmt: skip
-
-
-def test_a_config_is_written_and_its_data_are_whole_until_they_break(own, call):  # noqa: F811
-    status, words = call('new_config.py', *WRITE)
+def test_a_config_is_written_and_its_data_checked(own, call):  # noqa: F811
+    status, words = call('new_config.py', *WRITE, '--keep-empty', '--size', '64')
     assert status == 0
-    assert 'mine.py is written' in words
-    assert 'python tools/train.py mine.py' in words
+    assert words.endswith('Look at it, then: python tools/train.py mine.py')
+    assert call('check_dataset.py', 'mine.py')[0] == 0
 
-    status, words = call('check_dataset.py', 'mine.py')
-    assert (status, words.count('error')) == (0, 0)
-    assert 'train, val, test: the data are there and whole' in words
-    assert '16 pictures named, 16 opened' in words
-
-    labels = own / 'coco/train.json'
-    whole = labels.read_text()
-    content = json.loads(whole)
-    content['annotations'][0]['bbox'][2] = 0
-    labels.write_text(json.dumps(content))
-    status, words = call('check_dataset.py', 'mine.py', '--loaders', 'train')
-    assert (status, words.count('note: ')) == (0, 1)
-    assert 'train: nothing is broken; see the notes' in words
-    labels.write_text(whole)
-
-    picture = own / 'coco/images/train_000000000002.jpg'
-    content = picture.read_bytes()
-    # Its ends are whole, what is between them is not: a job for --full.
-    picture.write_bytes(content[:2] + b'\0' * (len(content) - 4) + content[-2:])
+    image = own / 'coco/images/train_000000000002.jpg'
+    content = image.read_bytes()
+    # Its ends are there, what is between them is not: found by --full.
+    image.write_bytes(content[:2] + b'\0' * (len(content) - 4) + content[-2:])
     assert call('check_dataset.py', 'mine.py', '--loaders', 'train')[0] == 0
     status, words = call('check_dataset.py', 'mine.py', '--loaders', 'train', '--full')
     assert status == 1
-    assert 'train_000000000002.jpg is not a picture' in words
-
-    picture.unlink()
-    status, words = call('check_dataset.py', 'mine.py')
-    assert status == 1
-    assert 'error: train_dataloader.dataset: 1 of 16 pictures are not there' in words
+    assert 'train_000000000002.jpg' in words
     assert call('check_dataset.py', 'mine.py', '--loaders', 'val')[0] == 0
+
+
+def test_flags_of_label_maps_reach_the_config(own, call):  # noqa: F811
+    status, words = call('new_config.py', *MAPS)
+    assert (status, 'seg.py is written' in words) == (0, True)
+    assert 'ignore_index = 8' in Path('seg.py').read_text()
+    values = '--label-values 0 1 2 3 4 5 6 7 --overwrite'.split()
+    assert call('new_config.py', *MAPS, *values)[0] == 0
+    assert 'seg_data/train' in Path('seg.py').read_text()
+
+
+def test_make_shapes_makes_what_its_flags_say(tmp_path, call):
+    flags = '--train 4 --val 2 --size 48 --classes 5 --seed 7 --only coco --workers 2'
+    status, words = call('make_shapes.py', str(tmp_path / 'out'), *flags.split())
+    assert (status, '4 + 2 images, 5 classes' in words) == (0, True)
+    path = tmp_path / 'out/coco/annotations/instances_val2017.json'
+    content = json.loads(path.read_text())
+    assert [image['width'] for image in content['images']] == [48, 48]
+    words = call('make_shapes.py', str(tmp_path / 'out'), *flags.split())[1]
+    assert words.startswith('already there')
 
 
 @pytest.mark.parametrize(
@@ -85,8 +87,12 @@ def test_a_config_is_written_and_its_data_are_whole_until_they_break(own, call):
             [*WRITE, '--model', 'yolo'],
             'error: --model yolo: for detection',
         ),
+        (
+            'new_config.py',
+            [*MAPS, '--ignore-label', 'x'],
+            'error: x: a value of label maps',
+        ),
         ('make_shapes.py', ['out', '--train', '0'], 'error: train=0'),
-        ('new_config.py', [*WRITE, '--size', '9'], 'error: --size 9: it goes from 32'),
     ],
 )
 def test_an_error_is_one_line_and_status_1(own, call, name, arguments, words):  # noqa: F811
@@ -95,7 +101,9 @@ def test_an_error_is_one_line_and_status_1(own, call, name, arguments, words):  
     assert words in printed
 
 
-@pytest.mark.parametrize('name', ['check_dataset.py', 'new_config.py'])
+@pytest.mark.parametrize(
+    'name', ['check_dataset.py', 'new_config.py', 'make_shapes.py']
+)
 def test_help_shows_examples(call, name):
     status, words = call(name, '--help')
     assert status == 0

@@ -1,0 +1,178 @@
+"""Broken data and wrong arguments end in a message: the file and what to do about it.
+
+Errors in the entries of a COCO JSON, damaged images and the like: tests/checks.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmghost.errors import UserError
+
+from .conftest import CLASSES, WAYS, edit_json, write
+
+TRAIN, VAL = 'coco/train.json', 'coco/val.json'
+LISTS = WAYS['voc'][1:]
+A_LABEL = 'yolo/labels/train/train_000000000001.txt'
+AN_XML = 'voc/Annotations/train_000000000001.xml'
+AN_IMAGE = 'coco/images/train_000000000003.jpg'
+
+
+def text(name, content):
+    return lambda: Path(name).write_text(content)
+
+
+def cut(name):
+    return lambda: Path(name).write_bytes(Path(name).read_bytes()[:-60])
+
+
+def swap(name, old, new):
+    return lambda: Path(name).write_text(Path(name).read_text().replace(old, new, 1))
+
+
+def remove(name):
+    path = Path(name)
+    return lambda: shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def edit(name, change):
+    return lambda: edit_json(name, change)
+
+
+def mask(change):
+    def spoil():
+        path = sorted(Path('maps/ann_dir/train').iterdir())[0]
+        change(Image.open(path)).save(path)
+
+    return spoil
+
+
+def with_value(image):
+    pixels = np.array(image)
+    pixels[3, 4] = 77
+    return Image.fromarray(pixels)
+
+
+# What breaks, by which form it is read, the words of the file and those of the remedy.
+# fmt: off
+BROKEN = {
+    'empty JSON': ('coco', text(TRAIN, ''), 'coco/train.json is no valid JSON, it is truncated', 'copy it again'),
+    'JSON is a list': ('coco', text(TRAIN, '[]'), 'coco/train.json is no COCO JSON', 'images, annotations, categories'),
+    'a box of three numbers': ('coco', edit(TRAIN, lambda c: c['annotations'][2].update(bbox=[1, 2, 3])), 'coco/train.json', 'bbox is'),
+    'a category twice': ('coco', edit(TRAIN, lambda c: c['categories'].append(dict(id=99, name='ring'))), 'category ring stands 2 times', 'remove the entry of id 99'),
+    'another size': ('coco', edit(TRAIN, lambda c: c['images'][2].update(width=50)), 'train_000000000003.jpg (50x96, really 96x96)', 'correct width and height'),
+    'an image is missing': ('coco', remove(AN_IMAGE), 'train_000000000003.jpg', 'copy them'),
+    'an image is damaged': ('coco', cut(AN_IMAGE), 'train_000000000003.jpg', 'replace these files'),
+    'the image folder is gone': ('coco', remove('coco/images'), 'coco/train.json: its images', '--images'),
+    'val has no such class': ('coco', edit(VAL, lambda c: c['categories'][2].update(name='moon')), 'coco/val.json: no object of cross', '--classes'),
+    'val does not exist': ('coco', remove(VAL), '--val coco/val.json: there is no such file', ''),
+    'no masks': ('masks', edit(TRAIN, lambda c: c['annotations'][2].pop('segmentation')), 'no segmentation: annotations[2]', 'label outlines'),
+    'XML is truncated': ('voc', cut(AN_XML), f'{AN_XML} (', 'fix them, or remove'),
+    'XML of something else': ('voc', text(AN_XML, '<svg></svg>'), 'begins with <svg>', 'fix them, or remove'),
+    'XML bomb': ('voc', text(AN_XML, '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'), f'{AN_XML} (Entit', 'fix them, or remove'),
+    'XML without a box': ('voc', swap(AN_XML, '<bndbox>', '<box>'), f'{AN_XML} (', 'fix them, or remove'),
+    'XML with words': ('voc', swap(AN_XML, '<xmin>', '<xmin>about '), f'{AN_XML} (', 'fix them, or remove'),
+    'XML of another size': ('voc', swap(AN_XML, '<width>96', '<width>480'), f'{AN_XML} (480x96, the image is 96x96)', 'label it again'),
+    'a VOC image is missing': ('voc', remove('voc/JPEGImages/train_000000000002.jpg'), 'train_000000000002.jpg', 'copy them'),
+    'a VOC list is empty': ('voc', text(LISTS[0], ''), 'train.txt is empty', 'one image in each line'),
+    'a YOLO line is short': ('yolo', text(A_LABEL, '0 .5 .5 .1\n'), f'{A_LABEL} (', 'fix them, or remove'),
+    'a YOLO line has words': ('yolo', text(A_LABEL, '0 .5 .5 wide .1\n'), f'{A_LABEL} (', 'fix them, or remove'),
+    'a YOLO class is unknown': ('yolo', text(A_LABEL, '8 .5 .5 .1 .1\n'), 'class_id 8, outside the valid range [0, 7]', 'fix them, or remove'),
+    'YOLO labels in px': ('yolo', text(A_LABEL, '0 48 48 10 10\n'), f'{A_LABEL} (', 'fractions of width and height'),
+    'no YOLO labels': ('yolo', remove('yolo/labels'), 'no image has labels', 'yolo/labels/train/train_000000000001.txt'),
+    'a damaged YOLO image': ('yolo', text('yolo/images/train/train_000000000002.jpg', 'x' * 99), 'train_000000000002.jpg is not an image', 'copy them again'),
+    'data.yaml is no YAML': ('yolo', text('yolo/data.yaml', 'train: [images'), 'data.yaml is no valid YAML', ''),
+    'data.yaml without val': ('yolo', swap('yolo/data.yaml', 'val:', 'test:'), 'data.yaml: val is None', 'a folder of images'),
+    'data.yaml with a wrong folder': ('yolo', swap('yolo/data.yaml', 'images/val', 'images/v'), 'images/v does not exist', ''),
+    'data.yaml skips a class': ('yolo', text('yolo/data.yaml', 'train: images/train\nval: images/val\nnames: {0: a, 2: b}'), 'names has the keys 0, 2', 'from 0 to 1'),
+    'void in the label maps': ('maps', lambda: text('maps/classes.txt', '\n'.join(['none', *CLASSES[:7]]))(), '8 classes are 0 to 7', '--ignore-label 8'),
+    'another value': ('maps', mask(with_value), 'label maps have 0, 1, 2', '--ignore-label 77'),
+    'a label map of another size': ('maps', mask(lambda image: image.resize((33, 44))), 'is 33x44 px', 'has the size of its image'),
+    'colors': ('maps', mask(lambda image: image.convert('RGB')), 'maps/ann_dir/train: label maps', '--label-values'),
+    'a label map is missing': ('maps', lambda: sorted(Path('maps/ann_dir/train').iterdir())[3].unlink(), 'ann_dir/train', 'copy them'),
+    'no label maps': ('maps', remove('maps/ann_dir'), 'no label maps', '--train-maps'),
+    'other names': ('maps', lambda: [p.rename(p.with_name('x' + p.name)) for p in Path('maps/ann_dir/train').iterdir()], 'do not begin as those', 'rename them'),
+    'two kinds of images': ('maps', lambda: [p.rename(p.with_suffix('.png')) for p in sorted(Path('maps/img_dir/train').iterdir())[:2]], 'images end in .jpg, but not', 'rename or remove'),
+    'no names of classes': ('maps', remove('maps/classes.txt'), 'label maps have numbers', '--classes'),
+    'a hidden folder of images': ('maps', lambda: shutil.copytree('coco/images', 'maps/img_dir/train/.ipynb_checkpoints'), '.ipynb_checkpoints', 'rm -r maps/img_dir/train/.ipynb_checkpoints'),
+    'val has no such folder': ('folders', remove('folders/val/ring'), 'ring (only in train)', 'the same folders'),
+    'a class folder is empty': ('folders', lambda: [p.unlink() for p in Path('folders/train/ring').iterdir()], 'no image of ring', 'add some'),
+    'a hidden class folder': ('folders', lambda: shutil.copytree('folders/train/ring', 'folders/train/.ipynb_checkpoints'), '.ipynb_checkpoints is no class', 'rm -r folders/train/.ipynb_checkpoints'),
+    'class folders are gone': ('folders', remove('folders/train'), '--train folders/train: there is no such folder', ''),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize('case', BROKEN)
+def test_broken_data_are_named_with_a_remedy_and_nothing_is_written(own, case):
+    form, breaks, where, remedy = BROKEN[case]
+    if form in ('voc', 'yolo'):
+        pytest.importorskip('supervision')
+    breaks()
+    with pytest.raises(UserError) as caught:
+        write(form)
+    message = str(caught.value)
+    assert where in message
+    assert remedy in message
+    assert not Path('mine.py').exists()
+    assert not Path('mine_data').exists()
+
+
+@pytest.mark.parametrize(
+    ('form', 'arguments', 'words'),
+    [
+        ('coco', dict(task='detect'), "task 'detect': must be one of"),
+        ('coco', dict(out='mine'), 'a config is a Python file, such as mine.py'),
+        ('coco', dict(classes=['ring', 'ring']), '--classes: ring is there twice'),
+        ('coco', dict(classes=['ring', 'circel']), 'circel; did you mean circle?'),
+        ('voc', dict(classes=['circel', 'ring']), 'circel; did you mean circle?'),
+        ('coco', dict(model='yolo'), '--model yolo: for detection it must be one of'),
+        ('folders', dict(model='yolov3'), 'for classification it cannot be chosen'),
+        ('coco', dict(width=1.2), '--width 1.2: must be one of'),
+        ('coco', dict(size=7), '--size 7: must be in 32 to'),
+        ('coco', dict(weights='coco/trane.json'), 'did you mean train.json'),
+        ('coco', dict(train='coco'), 'coco has train.json and val.json: give one'),
+        ('coco', dict(images=('coco/pix', None)), '--images: there is no folder coco/pix'),
+        ('coco', dict(images=('folders', None)), 'are not in folders: give another folder'),
+        ('voc', dict(images=('folders', None)), 'is in folders: is --images (or'),
+        ('maps', dict(label_values=[0, 255]), '2 values for 9 classes (none, circle'),
+        ('maps', dict(map_suffix='_x.png'), 'maps/ann_dir/train has no label maps'),
+        ('folders', dict(classes=['a', 'b']), '--classes: here the classes are the folders'),
+    ],
+)  # fmt: skip
+def test_a_wrong_argument_is_named_with_what_is_allowed(own, form, arguments, words):
+    with pytest.raises(UserError) as caught:
+        write(form, **arguments)
+    assert words in str(caught.value)
+
+
+def test_a_config_is_replaced_only_with_overwrite(own):
+    Path('mine.py').write_text('precious = True\n')
+    with pytest.raises(UserError, match='--overwrite replaces it'):
+        write('coco')
+    before = Path(TRAIN).read_text()
+    Path(TRAIN).write_text('')
+    with pytest.raises(UserError, match='truncated'):
+        write('coco', overwrite=True)
+    assert Path('mine.py').read_text() == 'precious = True\n'
+    Path(TRAIN).write_text(before)
+    assert write('coco', overwrite=True).classes
+
+
+def test_classes_and_images_without_objects_are_noted(own):
+    def change(content: dict) -> None:
+        content['annotations'] = [
+            e for e in content['annotations'] if e['image_id'] != 1
+        ]
+        content['categories'].append(dict(id=99, name='ghost'))
+
+    edit_json(TRAIN, change)
+    notes = []
+    write('coco', notes, classes=CLASSES[:7])
+    assert any('objects of triangle are left out' in line for line in notes)
+    assert any('1 images without objects are left out' in line for line in notes)
+    assert json.loads(Path(TRAIN).read_text())['categories'][-1]['name'] == 'ghost'

@@ -1,0 +1,315 @@
+"""What new_config plans and writes, and that the toolboxes train on it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from PIL import Image
+
+from mmghost.checks import preflight
+from mmghost.datasets.custom import Choices, new_config
+from mmghost.datasets.custom.planning import (
+    Machine,
+    Objects,
+    Plan,
+    anchor_grid,
+    best_scale,
+    cluster,
+    fitting_size,
+    make_plan,
+    matched,
+    shape_iou,
+)
+
+from .conftest import CLASSES, WAYS, edit_json, write
+
+CPU, GPU = Machine(0, 0.0, 2), Machine(1, 24.0, 16)
+TRAIN, VAL = 'coco/train.json', 'coco/val.json'
+
+
+def objects(sides, size=640):
+    entries = [
+        dict(image_id=i % 4, category_id=1, bbox=[0, 0, side, side])
+        for i, side in enumerate(sides)
+    ]
+    images = [dict(id=i, width=size, height=size) for i in range(4)]
+    categories = [dict(id=1, name='a')]
+    content = dict(images=images, annotations=entries, categories=categories)
+    return Objects.of(content, ['a'])
+
+
+# -- the plan ----------------------------------------------------------------------------
+
+
+def test_a_machine_without_gpu_gets_light_heads_and_small_images():
+    plan = make_plan(Choices(), CPU, 200, 640, 8, objects([60] * 9))
+    assert plan == Plan(
+        light=True, size=320, batch=8, epochs=10, per_epoch=25, workers=1
+    )
+    plan = make_plan(Choices(), GPU, 200, 640, 16, objects([60] * 9))
+    assert (plan.light, plan.size, plan.workers) == (False, 640, 4)
+    assert 12 <= plan.epochs <= 150
+
+
+def test_the_batch_fits_memory_and_data():
+    assert make_plan(Choices(), GPU, 5000, 640, 16).batch == 16
+    assert make_plan(Choices(), GPU._replace(memory=8.0), 5000, 1000, 16).batch == 2
+    assert make_plan(Choices(), CPU, 9, 640, 8).batch == 2  # four steps in an epoch
+
+
+def test_choices_come_before_the_plan():
+    choices = Choices(light=False, size=512, batch=3, epochs=77)
+    plan = make_plan(choices, CPU, 200, 640, 8)
+    assert plan == Plan(False, 512, 3, 77, 67, 1)
+
+
+@pytest.mark.parametrize(
+    ('epochs', 'per_epoch', 'steps'),
+    [(1, 4, 0), (1, 19, 0), (5, 4, 2), (30, 4, 4), (10, 26, 26), (100, 1000, 50)],
+)
+def test_the_warm_up_ends_within_an_epoch_or_there_is_none(epochs, per_epoch, steps):
+    assert Plan(True, 320, 8, epochs, per_epoch, 1).warm_up == steps
+
+
+def test_small_objects_get_a_larger_input_up_to_the_size_of_the_images():
+    assert fitting_size(640, 320, objects([60] * 9)) == 320
+    assert fitting_size(640, 320, objects([16] * 9)) == 480  # where 16 px are 12
+    assert fitting_size(640, 320, objects([4] * 9)) == 640
+    assert fitting_size(250, 320, objects([60] * 9, size=250)) == 256
+
+
+def test_anchors_are_those_of_mmdet_and_judged_by_their_shape():
+    from mmdet.models.task_modules import AnchorGenerator
+
+    ious = shape_iou(np.array([[2.0, 2]]), np.array([[2.0, 2], [1, 2], [4, 4]]))
+    assert ious.tolist() == [[1, 0.5, 0.25]]
+    theirs = AnchorGenerator(
+        [8, 16], ratios=[0.5, 1.0, 2.0], octave_base_scale=4, scales_per_octave=2
+    )
+    sizes = [np.array(level[:, 2:] - level[:, :2]) for level in theirs.base_anchors]
+    ours = anchor_grid((8, 16), 4, 2)
+    # In another order within a level; they round to float32.
+    for level, expected in zip(np.split(ours, 2), sizes):
+        order = np.lexsort(expected.round(3).T)
+        assert np.allclose(
+            level[np.lexsort(level.round(3).T)], expected[order], atol=1e-3
+        )
+    assert matched(np.array([[8.0, 8], [100, 100]]), np.array([[8.0, 9]])) == 0.5
+
+
+def test_anchors_change_only_if_more_boxes_match_on_levels_that_show_them():
+    strides = (8, 16, 32, 64, 128)
+    assert best_scale(np.array([[40.0, 40], [100, 90], [300, 250]]), strides, 4, 3) == 4
+    small = np.array([[10.0, 10], [12, 11], [14, 16]] * 3)
+    scale = best_scale(small, strides, 4, 3)
+    assert scale < 4
+    assert matched(small, anchor_grid(strides, scale, 3)) == 1.0
+    # Scales 1 and 1.5 match as many, but on levels of a cell or two for each box.
+    boxes = np.array([[10.0, 10], [11, 10], [12, 12], [13, 14]])
+    assert best_scale(boxes, (4, 8, 16, 32, 64), 8) == 3
+
+
+def test_clusters_are_the_shapes_of_the_boxes():
+    shapes = np.array([(10, 10), (20, 60), (60, 20), (100, 100)] * 25, float)
+    noise = np.random.default_rng(0).uniform(0.95, 1.05, shapes.shape)
+    found = cluster(shapes * noise, count=4)
+    expected = sorted(set(map(tuple, shapes.tolist())))
+    assert np.allclose(sorted(found.round(-1).tolist()), expected, rtol=0.1)
+
+
+# -- the config --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('form', WAYS)
+def test_a_config_of_each_form_passes_the_checks_and_reads_the_data(own, form):
+    cfg = write(form)
+    assert [
+        p for p in preflight(cfg, ('train', 'val', 'test'), note=len) if p.fatal
+    ] == []
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            dataset = DATASETS.build(loader.dataset)
+            assert len(dataset)
+            assert dataset[0] is not None
+
+
+def test_the_config_has_classes_paths_and_heads_of_the_data(own):
+    edit_json(TRAIN, lambda c: c['categories'].append(dict(id=99, name='ghost')))
+    notes = []
+    cfg = write('coco', notes, epochs=3, batch=2, light=True, keep_empty=True)
+    assert list(cfg.classes) == CLASSES  # ghost has no object
+    assert cfg.model.bbox_head.num_classes == 8
+    dataset = cfg.train_dataloader.dataset
+    assert (dataset.ann_file, dataset.data_prefix.img) == (TRAIN, 'coco/images')
+    assert dataset.filter_cfg.filter_empty_gt is False
+    assert cfg.val_evaluator == cfg.test_evaluator
+    assert (cfg.val_evaluator.ann_file, cfg.val_evaluator.classwise) == (VAL, True)
+    # By class, the first figure of the evaluation is the AP of one class.
+    assert cfg.default_hooks.checkpoint.save_best == 'coco/bbox_mAP'
+    assert cfg.model.backbone.init_cfg is None
+    assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (3, 2)
+
+
+@pytest.mark.parametrize('model', ['retinanet', 'faster-rcnn', 'yolov3', 'rtmdet'])
+@pytest.mark.parametrize('width', [1.0, 1.3])
+def test_every_detector_and_width_is_written_so_that_it_builds(own, model, width):
+    cfg = write('coco', model=model, width=width, light=False, weights=None)
+    checkpoint = cfg.model.backbone.init_cfg.checkpoint
+    assert checkpoint.endswith(f'/ck_ghostnetv2_{round(width * 10)}.pth.tar')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        backbone = MODELS.build(cfg.model.backbone)
+    channels = backbone.out_channels[:: -1 if model == 'yolov3' else 1]
+    assert tuple(cfg.model.neck.in_channels) == channels
+    head = cfg.model.get('bbox_head') or cfg.model.roi_head.bbox_head
+    assert head.num_classes == len(cfg.classes)
+    # The learning rate of its recipe, for the batch.
+    recipe = {'retinanet': 0.01 / 16, 'faster-rcnn': 0.02 / 16, 'yolov3': 0.003 / 64}
+    lr = recipe.get(model, 0.004 / 256) * cfg.batch_size
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(lr, rel=0.05)  # two digits
+
+
+ONE, TWO = 'model.test_cfg.score_thr', 'model.test_cfg.rcnn.score_thr'
+
+
+@pytest.mark.parametrize(
+    ('form', 'metric', 'threshold'),
+    [
+        ('coco', 'coco/bbox_mAP', ONE),
+        pytest.param('masks', 'coco/segm_mAP', TWO, marks=pytest.mark.slow),
+        pytest.param('voc', 'coco/bbox_mAP', ONE, marks=pytest.mark.slow),
+        pytest.param('maps', 'mIoU', None, marks=pytest.mark.slow),
+        pytest.param('folders', 'accuracy/top1', None, marks=pytest.mark.slow),
+    ],
+)
+def test_the_config_trains_and_is_evaluated_unchanged(own, form, metric, threshold):
+    from mmghost.engine.launch import load_config, prepare_train, run_train
+    from tests.engine.toys import forget_runners
+
+    write(form, epochs=1, batch=8, size=64)
+    # Two steps make nothing sure enough to be found.
+    options = {threshold: 0.0} if threshold else {}
+    try:
+        run_train(prepare_train(load_config('mine.py', options, work_dir='work')))
+    finally:
+        forget_runners()
+    (log,) = Path('work').glob('*/vis_data/scalars.json')
+    assert any(metric in json.loads(line) for line in log.read_text().splitlines())
+
+
+# -- label maps --------------------------------------------------------------------------
+
+
+def repaint(change, suffix='.png') -> None:
+    """Replace the pixels of all label maps."""
+    for path in sorted(Path('maps/ann_dir').rglob('*.png')):
+        pixels = change(np.array(Image.open(path)))
+        path.unlink()
+        path = path.with_name(path.name.replace('.png', suffix))
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def test_void_is_ignored_by_loss_metric_crops_and_padding(own):
+    repaint(lambda pixels: np.where(pixels == 8, 8, pixels))
+    names = ['none', *CLASSES[:7]]
+    cfg = write('maps', classes=names, ignore_label=[8], light=False)
+    heads = (cfg.model.decode_head, cfg.model.auxiliary_head, cfg.val_evaluator)
+    assert [each.ignore_index for each in heads] == [8, 8, 8]
+    assert cfg.model.data_preprocessor.seg_pad_val == 8
+    assert cfg.train_pipeline[3].ignore_index == 8
+    assert cfg.train_dataloader.dataset.ignore_index == 8
+    assert cfg.model.decode_head.num_classes == 8
+    repaint(lambda pixels: np.where(pixels == 8, 0, pixels + 1))
+    cfg = write('maps', classes=names, ignore_label=[0], overwrite=True)
+    assert cfg.train_dataloader.dataset.reduce_zero_label
+
+
+COLORS = np.random.default_rng(0).permutation(256)[:27].reshape(9, 3)
+
+
+@pytest.mark.parametrize('kind', ['255', 'rgb'])
+def test_label_maps_of_other_values_and_colors_are_converted(own, kind):
+    names, colors = (
+        (['none', 'shape'], []) if kind == '255' else (['none', *CLASSES], COLORS)
+    )
+    before = {p.stem: np.array(Image.open(p)) for p in Path('maps').rglob('*.png')}
+    if kind == '255':
+        repaint(lambda pixels: np.where(pixels > 0, 255, 0), '_mask.png')
+        values = [0, 255]
+    else:
+        repaint(lambda pixels: COLORS[pixels], '_mask.png')
+        values = [tuple(color) for color in COLORS.tolist()]
+    cfg = write('maps', classes=names, label_values=values)
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.data_prefix.seg_map_path == 'mine_data/train'
+    maps = {p.stem: np.array(Image.open(p)) for p in Path('mine_data').rglob('*.png')}
+    assert maps.keys() == before.keys()
+    for name, pixels in maps.items():
+        expected = before[name] > 0 if kind == '255' else before[name]
+        assert np.array_equal(pixels, expected)
+    if kind == 'rgb':
+        assert cfg.metainfo.palette == colors.tolist()
+
+
+@pytest.mark.parametrize(
+    ('image', 'label'),
+    [
+        ('_sat.jpg', '_mask.png'),
+        ('_leftImg8bit.jpg', '_gtFine_labelIds.png'),
+        ('.jpg', '_L.png'),
+        ('_s.jpg', '_seg.png'),
+    ],
+)
+def test_the_ends_of_names_are_found(own, image, label):
+    for folder, end in (('img_dir', image), ('ann_dir', label)):
+        for path in Path(f'maps/{folder}').rglob('*.*'):
+            path.rename(path.with_name(path.stem + end))
+    dataset = write('maps').train_dataloader.dataset
+    assert (dataset.img_suffix, dataset.seg_map_suffix) == (image, label)
+
+
+def test_images_and_label_maps_in_one_folder_and_several_kinds(own):
+    for split in ('train', 'val'):
+        for path in sorted(Path(f'maps/ann_dir/{split}').iterdir()):
+            target = Path(f'maps/img_dir/{split}')
+            shutil.copy(path, target / f'{path.stem}_color.png')
+            path.rename(target / f'{path.stem}_ids.png')
+    folders = ('maps/img_dir/train', 'maps/img_dir/val')
+    with pytest.raises(Exception, match=r'--map-suffix: _color\.png, _ids\.png'):
+        write('maps', maps=folders)
+    cfg = write('maps', maps=folders, map_suffix='_ids.png')
+    assert cfg.train_dataloader.dataset.seg_map_suffix == '_ids.png'
+
+
+# -- real data ---------------------------------------------------------------------------
+
+CAMVID = (
+    'Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist'
+)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ('name', 'task', 'train', 'classes', 'count'),
+    [
+        ('bccd', 'detection', 'train.json', '', 3),
+        ('nuclei', 'instance', 'train.json', '', 1),
+        ('nuclei_semseg', 'segmentation', 'img_dir/train', '', 2),
+        ('camvid', 'segmentation', 'images/train', CAMVID, 11),
+        ('sign_digits', 'classification', 'train', '', 10),
+    ],
+)
+def test_real_data_go_through_untouched(
+    realdata, tmp_path, monkeypatch, name, task, train, classes, count
+):
+    monkeypatch.chdir(tmp_path)
+    choices = Choices(ignore_label=[11] if name == 'camvid' else [])
+    parts = [f'{realdata}/{name}/{train.replace("train", x)}' for x in ('train', 'val')]
+    path = new_config(
+        task, *parts, 'mine.py', classes=classes.split(), choices=choices, note=len
+    )
+    assert len(Config.fromfile(path).classes) == count
+    assert not Path('mine_data').exists()
