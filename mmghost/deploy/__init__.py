@@ -1,8 +1,8 @@
-"""On the way to a device: folding, exporting, and running what was exported.
+"""A trained model as a verified file for a runtime.
 
-``fusion`` folds batch norms into convolutions. ``export`` writes ONNX files by
-``tracing``, ``graphs`` holds the networks with what follows them as they are traced,
-``parity`` compares the two, ``evaluation`` measures a file on a test set and
-``quantisation`` makes it int8. ``runtime`` runs the files; it needs neither torch nor
-this package and is what a device gets.
+``export`` writes the files: ``graphs`` has the networks with their postprocessing as they
+are traced, ``metadata`` reads the preprocessing from the config, ``parity`` compares the
+file with the toolbox. ``quantize`` makes it int8, ``evaluate`` measures it on a test set,
+``deployed`` folds the batch norms of a checkpoint. ``runtime`` runs the files without
+torch and mmghost.
 """

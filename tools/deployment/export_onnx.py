@@ -3,7 +3,7 @@ r"""Export a classifier, a detector or a segmentor to ONNX, checked against PyTo
 Examples:
     python tools/deployment/export_onnx.py configs/retinanet_ghostnetv2_coco.py \
         work_dirs/retinanet_ghostnetv2_coco/epoch_12.pth --out retinanet.onnx
-    python tools/deployment/run_onnx.py retinanet.onnx picture.jpg --out seen.png
+    python tools/deployment/run_onnx.py retinanet.onnx image.jpg --out seen.png
     python tools/deployment/export_onnx.py CONFIG CHECKPOINT --out a.onnx --raw
     python tools/deployment/export_onnx.py CONFIG CHECKPOINT --out a.onnx \
         --fixed --size 416 416
@@ -14,13 +14,12 @@ import argparse
 import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.deploy.data import check_places
 from mmghost.deploy.export import OPSET, export_onnx
-from mmghost.deploy.parity import compared_nothing
-from mmghost.deploy.quantisation import check_count, quantise
+from mmghost.deploy.parity import NO_OBJECTS
+from mmghost.deploy.quantize import quantize, training_images
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.errors import run_door
+from mmghost.errors import cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,12 +33,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--raw',
         action='store_true',
-        help="leave out decoding, suppression and resizing: the head's own outputs",
+        help='leave out decoding, NMS and resizing: the outputs of the head',
     )
     parser.add_argument(
         '--fixed',
         action='store_true',
-        help='take only one size of input and one batch; default: any',
+        help='take one size of input and one batch only; default: any',
     )
     parser.add_argument(
         '--size',
@@ -62,9 +61,14 @@ def parse_args() -> argparse.Namespace:
         type=int,
         nargs='?',
         const=64,
-        metavar='PICTURES',
-        help='write also NAME_int8.onnx, quantised by this many pictures of the training '
+        metavar='IMAGES',
+        help='also write NAME_int8.onnx, quantized with this many images of the training '
         'set; default: 64',
+    )
+    parser.add_argument(
+        '--seven-bits',
+        action='store_true',
+        help='with --int8: weights of 7 bits, for x86 CPUs without VNNI',
     )
     add_cfg_options(parser)
     return parser.parse_args()
@@ -73,11 +77,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Export as the command line says."""
     args = parse_args()
-    if args.int8 is not None:
-        check_count(args.int8)
     cfg = load_config(args.config, args.cfg_options)
     if args.int8 is not None:
-        check_places(cfg, 'train_dataloader')
+        training_images(cfg, args.int8)  # missing data are reported before the export
     export = export_onnx(
         cfg,
         args.checkpoint,
@@ -93,19 +95,23 @@ def main() -> None:
             print(f'{kind} {name}: {" x ".join(map(str, shape))}')
     for found in export.comparisons:
         n, height, width = found.size
-        print(f'checked against PyTorch at {n} x {height}x{width} px: {found.words}')
-    if compared_nothing(export.comparisons):
+        print(f'checked against PyTorch at {n} x {height}x{width} px: {found.result}')
+    if all(found.result == NO_OBJECTS for found in export.comparisons):
         print(
-            'warning: nothing was compared: this checkpoint finds no objects in the '
-            'pictures of noise; check with --raw, or with a trained one'
+            'warning: nothing was compared: this checkpoint finds no objects in images '
+            'of noise; check with --raw, or with a trained one'
         )
     size = os.path.getsize(export.path) / 2**20
-    print(f'{export.facts.task} -> {export.path} ({size:.1f} MiB, opset {args.opset})')
+    print(
+        f'{export.metadata.task} -> {export.path} ({size:.1f} MiB, opset {args.opset})'
+    )
     if args.int8 is not None:
-        done = quantise(cfg, export.path, pictures=args.int8)
+        done = quantize(cfg, export.path, args.int8, seven_bits=args.seven_bits)
         size = os.path.getsize(done.path) / 2**20
-        print(f'int8, by {done.pictures} pictures -> {done.path} ({size:.1f} MiB)')
+        print(
+            f'int8, calibrated with {done.images} images -> {done.path} ({size:.1f} MiB)'
+        )
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)

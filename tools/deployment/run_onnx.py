@@ -1,10 +1,10 @@
-r"""Run an exported file on pictures. Needs onnxruntime or openvino, NumPy and Pillow only.
+r"""Run an exported file on images, with onnxruntime or openvino, NumPy and OpenCV alone.
 
 Examples:
-    python tools/deployment/run_onnx.py retinanet.onnx picture.jpg --out seen.png
+    python tools/deployment/run_onnx.py retinanet.onnx image.jpg --out seen.png
     python tools/deployment/run_onnx.py retinanet.onnx folder --json found.json
     python tools/deployment/run_onnx.py deeplabv3.onnx folder --label-maps maps
-    python tools/deployment/run_onnx.py retinanet.onnx picture.jpg --backend openvino
+    python tools/deployment/run_onnx.py retinanet.onnx image.jpg --backend openvino
     python tools/deployment/run_onnx.py retinanet.onnx --facts      # what the file says
 """
 
@@ -50,14 +50,14 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('file', help='the ONNX file that export_onnx.py wrote')
-    parser.add_argument('image', nargs='?', help='a picture, or a folder of pictures')
+    parser.add_argument('image', nargs='?', help='an image, or a folder of images')
     parser.add_argument(
-        '--out', help='the picture to draw the result on; a folder for a folder'
+        '--out', help='the image to draw the result on; a folder for a folder'
     )
     parser.add_argument('--json', help='the file to write all results into')
     parser.add_argument(
         '--label-maps',
-        help='segmentation: the folder for label maps (.png, in grey; of 16 bits for more '
+        help='segmentation: the folder for label maps (.png, gray; of 16 bits for more '
         'than 256 classes)',
     )
     parser.add_argument(
@@ -77,12 +77,12 @@ def parse_args() -> argparse.Namespace:
     )
     args = parser.parse_args()
     if not args.facts and args.image is None:
-        parser.error('name a picture or a folder')
+        parser.error('name an image or a folder')
     return args
 
 
-def pictures_of(path: Path) -> list[Path]:
-    """List a picture, or those below a folder."""
+def find_images(path: Path) -> list[Path]:
+    """Return an image, or those below a folder."""
     if not path.is_dir():
         return [path]
     found = sorted(
@@ -91,15 +91,15 @@ def pictures_of(path: Path) -> list[Path]:
         if p.suffix.lower() in SUFFIXES and not p.name.startswith('.')
     )
     if not found:
-        sys.exit(f'error: {path} holds no pictures ({", ".join(SUFFIXES)})')
+        sys.exit(f'error: {path} holds no images ({", ".join(SUFFIXES)})')
     return found
 
 
-def results_in(folder: str, pictures: list[Path], source: Path) -> list[Path]:
-    """Where the results of pictures go below a folder: to their names, as .png."""
+def result_paths(folder: str, images: list[Path], source: Path) -> list[Path]:
+    """Return where the results of images go: to their names, as .png."""
     start = source if source.is_dir() else source.parent
-    names = [picture.relative_to(start) for picture in pictures]
-    # Two pictures may differ in their suffix only.
+    names = [image.relative_to(start) for image in images]
+    # Two images may differ in their suffix only.
     stems = [name.with_suffix('') for name in names]
     return [
         Path(folder)
@@ -108,22 +108,22 @@ def results_in(folder: str, pictures: list[Path], source: Path) -> list[Path]:
     ]
 
 
-def drawings_at(out: str, pictures: list[Path], source: Path) -> list[Path]:
-    """Where the drawings of pictures go: into one file, or a folder."""
-    is_picture = Path(out).suffix.lower() in SUFFIXES
+def drawing_paths(out: str, images: list[Path], source: Path) -> list[Path]:
+    """Return where the drawings go: into one file, or a folder."""
+    is_image = Path(out).suffix.lower() in SUFFIXES
     if Path(out).is_dir() or out.endswith('/'):
-        return results_in(out, pictures, source)
+        return result_paths(out, images, source)
     if source.is_dir():
-        if is_picture or Path(out).is_file():
+        if is_image or Path(out).is_file():
             sys.exit(f'error: --out {out}: name a folder for those of {source}')
-        return results_in(out, pictures, source)
-    if Path(out).suffix and not is_picture:
-        sys.exit(f'error: --out {out}: pictures end in {", ".join(SUFFIXES)}')
-    return [Path(out if is_picture else f'{out}.png')]
+        return result_paths(out, images, source)
+    if Path(out).suffix and not is_image:
+        sys.exit(f'error: --out {out}: images end in {", ".join(SUFFIXES)}')
+    return [Path(out if is_image else f'{out}.png')]
 
 
 def check_arguments(args: argparse.Namespace, task: str) -> None:
-    """Refuse what the file has no use for, or what cannot be meant."""
+    """Check flags that depend on the task of the file."""
     if args.label_maps and task != 'segmentation':
         sys.exit(
             f'error: --label-maps goes with segmentation; {args.file} is for {task}: '
@@ -135,51 +135,49 @@ def check_arguments(args: argparse.Namespace, task: str) -> None:
 
 def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     """Run as the command line says."""
-    if args.facts:
-        facts = runtime.Facts.of_file(args.file)
-        print(json.dumps(asdict(facts), indent=2, ensure_ascii=False))
-        return
-    from mmghost_runtime.drawing import draw
-    from mmghost_runtime.pictures import read_picture
-    from mmghost_runtime.results import grey
-    from PIL import Image
-
     runner = runtime.Runner(args.file, args.backend, args.threads)
-    check_arguments(args, runner.facts.task)
-    classes, source, found = runner.facts.classes, Path(args.image), {}
-    pictures = pictures_of(source)
-    maps = results_in(args.label_maps or '', pictures, source)
-    drawings = drawings_at(args.out or '', pictures, source) if args.out else maps
-    for path, label_map, drawing in zip(pictures, maps, drawings):
-        picture = read_picture(path, runner.facts.orientation)
+    if args.facts:
+        print(json.dumps(asdict(runner.metadata), indent=2, ensure_ascii=False))
+        return
+    import cv2
+    from mmghost_runtime.drawing import draw
+    from mmghost_runtime.images import read_image
+
+    check_arguments(args, runner.metadata.task)
+    classes, source, found = runner.metadata.classes, Path(args.image), {}
+    images = find_images(source)
+    maps = result_paths(args.label_maps or '', images, source)
+    drawings = drawing_paths(args.out or '', images, source) if args.out else maps
+    for path, label_map, drawing in zip(images, maps, drawings):
+        image = read_image(path, runner.metadata.orientation)
         start = time.perf_counter()
-        result = runner.predict(picture)
+        result = runner.predict(image)
         seconds = time.perf_counter() - start
-        words = (
-            f'{path}: {result.words(classes, args.score_thr)}, {1000 * seconds:.0f} ms'
-        )
+        summary = result.summary(classes, args.score_thr)
+        line = f'{path}: {summary}, {1000 * seconds:.0f} ms'
         if args.json:
-            found[str(path)] = result.as_dict(classes)
+            found[str(path)] = result.to_dict(classes)
         if args.label_maps:
             label_map.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(grey(result, classes)).save(label_map)
+            cv2.imwrite(str(label_map), result.to_gray(classes))
         if args.out:
             drawing.parent.mkdir(parents=True, exist_ok=True)
-            draw(picture, result, runner.facts, args.score_thr).save(drawing)
-            words += f' -> {drawing}'
-        print(words)
+            drawn = draw(image, result, runner.metadata, args.score_thr)
+            cv2.imwrite(str(drawing), drawn[..., ::-1])
+            line += f' -> {drawing}'
+        print(line)
     if args.json:
         Path(args.json).write_text(json.dumps(found, ensure_ascii=False))
 
 
 def main() -> None:
-    """Run, and end with one message where the person must know something."""
+    """Run, and print errors that the user can fix in one line."""
     args = parse_args()
     runtime = load_runtime()
     try:
         run(args, runtime)
-    except (runtime.FileFault, OSError) as fault:
-        sys.exit(f'error: {fault}')
+    except (runtime.FileError, OSError) as error:
+        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-r"""Evaluate an exported file on the test set of a config, as tools/test.py does a model.
+r"""Evaluate an exported file on the test set of a config, as tools/test.py a checkpoint.
 
 Examples:
     python tools/deployment/test_onnx.py configs/retinanet_ghostnetv2_coco.py retinanet.onnx
@@ -12,11 +12,11 @@ import json
 from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.deploy.evaluation import evaluate
+from mmghost.deploy.evaluate import evaluate
 from mmghost.deploy.runtime import BACKENDS
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.errors import run_door
+from mmghost.errors import cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='the config that the file was exported with')
     parser.add_argument('file', help='the ONNX file that export_onnx.py wrote')
-    parser.add_argument('--backend', choices=BACKENDS, help='what computes')
+    parser.add_argument('--backend', choices=BACKENDS, help='the runtime')
     parser.add_argument('--threads', type=int, help="default: the backend's choice")
     parser.add_argument('--json', help='the file to write the metrics into')
     add_cfg_options(parser)
@@ -45,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)

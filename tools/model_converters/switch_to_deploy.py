@@ -1,7 +1,7 @@
 r"""Fold the batch norms of a GhostNet into its convolutions, for inference.
 
-Works for classifiers, detectors and segmentors. The file that is written is used with
-the same config: the backbone knows such weights and switches itself.
+Works for classifiers, detectors and segmentors. mmghost's tools use the file with the same
+config; the toolboxes' own tools need model.backbone.deploy=True beside it.
 
 Examples:
     python tools/model_converters/switch_to_deploy.py \
@@ -13,14 +13,14 @@ Examples:
 import argparse
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.deploy.switching import switch_checkpoint
+from mmghost.deploy.deployed import deploy_checkpoint
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.errors import run_door
+from mmghost.errors import cli_main
 
 
 def main() -> None:
-    """Switch as the command line says."""
+    """Fold as the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -33,18 +33,18 @@ def main() -> None:
         nargs=2,
         default=[224, 224],
         metavar=('HEIGHT', 'WIDTH'),
-        help='of the pictures that both forms are compared on; default: 224 224',
+        help='of the noise that both forms are compared on; default: 224 224',
     )
     add_cfg_options(parser)
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    done = switch_checkpoint(cfg, args.checkpoint, args.out, tuple(args.size))
+    done = deploy_checkpoint(cfg, args.checkpoint, args.out, tuple(args.size))
     print(
         f'{args.out}: {done.folded} batch norms folded, {done.left} left in neck and '
-        f'head; maps differ by {done.difference:.1e} of the largest value in double '
-        f'precision, by {done.rounding:.1e} as they are written'
+        f'head; maps differ by {done.difference:.1e} of the largest value, in double '
+        'precision'
     )
 
 
 if __name__ == '__main__':
-    run_door(main)
+    cli_main(main)

@@ -1,19 +1,20 @@
-"""Running an exported file with nothing but onnxruntime or OpenVINO, NumPy and Pillow.
+"""Run an exported file without torch: a runtime, NumPy and OpenCV are enough.
 
-Nothing in here imports torch or the rest of mmghost, all imports are relative: the folder
-can be copied to a device, or loaded by its path as ``tools/deployment/run_onnx.py`` does.
+Nothing in here imports torch or the rest of mmghost, and all imports are relative: the
+folder can be copied to a device, or loaded by its path as ``tools/deployment/run_onnx.py``
+does. Each ``*_backend.py`` runs one kind of file.
 """
 
-from .facts import Facts, FileFault
-from .results import Classification, Detections, LabelMap
+from .metadata import FileError, ModelMetadata
+from .results import Classification, Detections, SegmentationMap
 from .runner import BACKENDS, Runner
 
 __all__ = [
     'BACKENDS',
     'Classification',
     'Detections',
-    'Facts',
-    'FileFault',
-    'LabelMap',
+    'FileError',
+    'ModelMetadata',
     'Runner',
+    'SegmentationMap',
 ]

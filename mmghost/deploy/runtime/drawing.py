@@ -1,87 +1,69 @@
-"""Results drawn on their pictures."""
+"""Draw results on their images."""
 
 import colorsys
 
+import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from .facts import Facts
-from .results import Classification, Detections, LabelMap, name_of
+from .metadata import ModelMetadata
+from .results import Classification, Detections, SegmentationMap, class_name
 
 
 def draw(
-    picture: np.ndarray,
-    result: Classification | Detections | LabelMap,
-    facts: Facts,
+    image: np.ndarray,
+    result: Classification | Detections | SegmentationMap,
+    metadata: ModelMetadata,
     score_thr: float = 0.3,
-) -> Image.Image:
-    """Draw a result.
+) -> np.ndarray:
+    """Draw a result on a copy of its image.
 
     Args:
-        picture: RGB bytes, (H, W, 3).
+        image: RGB bytes, (H, W, 3).
         result: What was found in it.
-        facts: What the file says; its classes and colours are used.
-        score_thr: Least score of an object to be drawn.
-
-    Returns:
-        A new picture.
+        metadata: The metadata of the file; classes and colors are used.
+        score_thr: Lowest score of an object to draw.
     """
-    if isinstance(result, LabelMap):
-        colours = np.array(
-            [colour_of(facts, label) for label in range(int(result.labels.max()) + 1)]
-        )
-        mixed = (picture.astype(float) + colours[result.labels]) / 2
-        return Image.fromarray(mixed.astype(np.uint8))
+    if isinstance(result, SegmentationMap):
+        labels = range(int(result.labels.max()) + 1)
+        colors = np.array([color_of(metadata, label) for label in labels], float)
+        return ((image + colors[result.labels]) / 2).astype(np.uint8)
+    out = image.copy()
     if isinstance(result, Classification):
-        image = Image.fromarray(picture)
-        write(ImageDraw.Draw(image), (2, 2), result.words(facts.classes), (0, 0, 0))
-        return image
-    return draw_objects(picture, result.above(score_thr), facts)
-
-
-def draw_objects(picture: np.ndarray, found: Detections, facts: Facts) -> Image.Image:
-    """Draw masks, then boxes, then names, the best object last."""
-    pixels = picture.copy()
-    if found.masks is not None:
-        for mask, label in zip(found.masks[::-1], found.labels[::-1]):
-            colour = np.array(colour_of(facts, int(label)))
-            pixels[mask] = ((pixels[mask].astype(float) + colour) / 2).astype(np.uint8)
-    image = Image.fromarray(pixels)
-    canvas = ImageDraw.Draw(image)
-    wide = max(1, max(image.size) // 400)
-    for box, score, label in zip(
-        found.boxes[::-1], found.scores[::-1], found.labels[::-1]
-    ):
-        colour = colour_of(facts, int(label))
-        left, top, right, bottom = box.tolist()
-        canvas.rectangle(
-            (left, top, max(left, right), max(top, bottom)), None, colour, wide
+        write(out, (2, 2), result.summary(metadata.classes), (0, 0, 0))
+        return out
+    found = result.above(score_thr)
+    order = range(len(found.labels))[::-1]  # the best object last, on top
+    for i in order if found.masks is not None else ():
+        mask, color = found.masks[i], color_of(metadata, int(found.labels[i]))
+        out[mask] = ((out[mask] + np.array(color, float)) / 2).astype(np.uint8)
+    for i in order:
+        color = color_of(metadata, int(found.labels[i]))
+        left, top, right, bottom = (int(side) for side in found.boxes[i])
+        cv2.rectangle(
+            out, (left, top), (right, bottom), color, max(1, max(out.shape) // 400)
         )
-        write(
-            canvas,
-            (left, top),
-            # In per cent, as in the pictures of tools/image_demo.py.
-            f'{name_of(facts.classes, int(label))}: {100 * score:.1f}',
-            colour,
-        )
-    return image
+        name = class_name(metadata.classes, int(found.labels[i]))
+        # In percent, as in the images of tools/image_demo.py.
+        write(out, (left, top), f'{name}: {100 * found.scores[i]:.1f}', color)
+    return out
 
 
 def write(
-    canvas: ImageDraw.ImageDraw,
-    place: tuple[float, float],
-    text: str,
-    colour: tuple[int, int, int],
+    image: np.ndarray, place: tuple[int, int], text: str, color: tuple[int, int, int]
 ) -> None:
-    """Write white text on a colour."""
-    font = ImageFont.load_default()
-    canvas.rectangle(canvas.textbbox(place, text, font=font), fill=colour)
-    canvas.text(place, text, fill=(255, 255, 255), font=font)
+    """Write white text on a background of a color, in place."""
+    font = cv2.FONT_HERSHEY_SIMPLEX, 0.4
+    (width, height), base = cv2.getTextSize(text, *font, 1)
+    left, top = place
+    corner = left + width, top + height + base
+    cv2.rectangle(image, place, corner, color, cv2.FILLED)
+    white = (255, 255, 255)
+    cv2.putText(image, text, (left, top + height), *font, white, 1, cv2.LINE_AA)
 
 
-def colour_of(facts: Facts, label: int) -> tuple[int, int, int]:
-    """The colour of a class: from the file's palette, or one of well-spread hues."""
-    if facts.palette and label < len(facts.palette):
-        return tuple(facts.palette[label])
-    hue = label * 0.618034 % 1  # the golden ratio: neighbours never look alike
+def color_of(metadata: ModelMetadata, label: int) -> tuple[int, int, int]:
+    """Return the color of a class: from the palette, or one of well-spread hues."""
+    if metadata.palette and label < len(metadata.palette):
+        return tuple(metadata.palette[label])
+    hue = label * 0.618034 % 1  # golden ratio: neighbors never look alike
     return tuple(int(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.9, 0.8))

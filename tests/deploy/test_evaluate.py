@@ -1,0 +1,102 @@
+"""Exported files on a test set, and in int8."""
+
+from copy import deepcopy
+
+import numpy as np
+import onnx
+import pytest
+
+from mmghost.deploy.evaluate import evaluate
+from mmghost.deploy.quantize import quantize, training_images
+from mmghost.deploy.runtime import Detections, Runner
+from mmghost.engine.launch import prepare_test, run_test
+from mmghost.errors import UserError
+
+
+@pytest.mark.parametrize('kind', ['segmentor', 'classifier'])
+def test_the_metrics_are_those_of_tools_test(toy, tmp_path, kind):
+    cfg, checkpoint, export = toy(kind)
+    cfg = deepcopy(cfg)
+    steps = cfg.test_dataloader.dataset.pipeline
+    if kind == 'segmentor':  # labels at the size of the image, as in all configs
+        steps[1], steps[2] = steps[2], steps[1]
+    found = evaluate(deepcopy(cfg), export.path, threads=1)
+    cfg.work_dir = str(tmp_path)
+    expected = run_test(prepare_test(cfg, checkpoint))
+    assert expected and set(found) == {*expected, 'ms'}
+    for name, value in expected.items():
+        # In percent, of 4 images: one pixel of 90,000 may fall the other way.
+        assert found[name] == pytest.approx(value, abs=0.02), name
+
+
+def test_the_metric_gets_boxes_in_px_of_the_image(toy, monkeypatch):
+    from mmengine.registry import DATASETS, init_default_scope
+
+    cfg, _, export = toy('retinanet')
+    init_default_scope('mmdet')
+    dataset = DATASETS.build(deepcopy(cfg.test_dataloader.dataset))
+    truth = {
+        info['img_path']: info['instances']
+        for info in map(dataset.get_data_info, range(len(dataset)))
+    }
+
+    def predict(shift):
+        def predict(self, path):
+            boxes = np.float32([i['bbox'] for i in truth[path]]).reshape(-1, 4)
+            labels = np.array([i['bbox_label'] for i in truth[path]])
+            return Detections(boxes + shift, np.full(len(labels), 0.9), labels)
+
+        return predict
+
+    scores = []
+    for shift in (0, 3):
+        monkeypatch.setattr(Runner, 'predict', predict(shift))
+        found = evaluate(deepcopy(cfg), export.path)
+        scores.append(found['coco/bbox_mAP'])
+    assert scores[0] == 1.0 and scores[1] < 0.9
+
+
+def test_files_and_data_that_do_not_fit_are_refused(toy, tmp_path):
+    cfg, _, export = toy('retinanet')
+    other = deepcopy(cfg)
+    other.test_dataloader.dataset.metainfo = dict(classes=('circle', 'star'))
+    with pytest.raises(UserError, match=r'has 8 classes .* the test set 2'):
+        evaluate(other, export.path)
+    other = deepcopy(cfg)
+    other.test_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
+    with pytest.raises(
+        UserError, match=r'test_dataloader\.dataset\.data_root: there is no'
+    ):
+        evaluate(other, export.path)
+    other.train_dataloader.dataset.ann_file = 'gone.json'
+    with pytest.raises(UserError, match=r'dataset\.ann_file: there is no file .*gone'):
+        training_images(other, 2)
+
+
+def test_int8_computes_nearly_the_same(toy, tmp_path):
+    cfg, _, export = toy('classifier')
+    out = str(tmp_path / 'int8.onnx')
+    done = quantize(deepcopy(cfg), export.path, images=2, out=out)
+    assert done == (out, 2)
+
+    graph = onnx.load(out).graph
+    makers = {name: node.op_type for node in graph.node for name in node.output}
+    convs = [node for node in graph.node if node.op_type == 'Conv']
+    assert len(convs) > 50
+    assert all(
+        makers[name] == 'DequantizeLinear' for c in convs for name in c.input[:2]
+    )
+
+    runner = Runner(out)
+    assert runner.metadata.precision == 'int8'
+    assert runner.metadata.classes == export.metadata.classes
+    images = training_images(cfg, 2)
+    assert len(images) == 2 and all('/imagenet/train/' in path for path in images)
+    exact, found = (
+        np.stack([Runner(path).predict(image).scores for image in images])
+        for path in (export.path, out)
+    )
+    # 8 bits over some fifty layers, whose random weights amplify errors.
+    assert 0 < np.abs(found - exact).max() < 0.5 * np.ptp(exact)
+    with pytest.raises(UserError, match='in int8 already'):
+        quantize(deepcopy(cfg), out)
