@@ -18,8 +18,6 @@ _KEYS = {
     'annotations': ['id', 'image_id', 'category_id', 'bbox', 'area'],
 }
 _REMEDIES = {
-    'width': 'add the width of each image in px, as OpenCV reads it',
-    'height': 'add the height of each image in px, as OpenCV reads it',
     'area': 'add the area of each object, or of its box, in px',
     'iscrowd': 'add "iscrowd": 0, which the evaluation reads',
     'segmentation': 'label outlines, or train a detector of boxes',
@@ -47,6 +45,8 @@ def load_coco(path: str, where: str, annotations: dict[str, Any]) -> list[Proble
     except ValueError as error:
         kind = 'not' if text.rstrip().endswith((b'}', b']')) else 'truncated'
         return [Problem(path, f'is {kind} JSON: {error}', 'copy or export it again')]
+    if isinstance(content, dict):
+        content.setdefault('annotations', [])  # of test images there are none
     for key in _KEYS:
         if not (isinstance(content, dict) and isinstance(content.get(key), list)):
             what = f'is not in COCO format: it has no list {key!r}'
@@ -95,7 +95,9 @@ def _check_keys(
             found = [f'{kind}[{i}]' for i, e in enumerate(entries) if key not in e]
             what = f'{len(found)} {kind} have no {key}: {examples(found)}'
             if found:
-                yield Problem(path, what, _REMEDIES.get(key, 'export the file again'))
+                yield Problem(
+                    path, what, _REMEDIES.get(key, f'add {key} to each of them')
+                )
         ids = Counter(entry.get('id') for entry in entries if 'id' in entry)
         twice = [f'id {key!r}' for key, count in ids.items() if count > 1]
         what = f'{len(twice)} ids of {kind} occur more than once: {examples(twice)}'
@@ -126,10 +128,8 @@ def _check_categories(
         if others and used.isdisjoint(others):
             remedy = f'remove the entry of id {examples(others)}, which no object has'
         elif others:
-            remedy = (
-                f'give objects of category_id {examples(others)} the category_id {kept}'
-            )
-            remedy += ', then remove the other entries'
+            remedy = f'give objects of category_id {examples(others)} the id {kept}, '
+            remedy += 'then remove the other entries'
         what = f'category {name} stands {len(found)} times (ids {examples(found)})'
         if len(found) > 1:
             yield Problem(path, what, remedy)
@@ -147,11 +147,9 @@ def _check_references(content: dict[str, list], path: str) -> Iterator[Problem]:
         known = {entry['id'] for entry in content[kind]}
         counts = Counter(entry[key] for entry in content['annotations'])
         unknown = [value for value in counts if value not in known]
-        what = (
-            f'{sum(counts[value] for value in unknown)} annotations have a {key} that '
-            f'is not in {kind}, and are left out: {examples([*map(repr, unknown)])}; '
-            f'{kind} has {examples(sorted(map(repr, known)))}'
-        )
+        count, shown = sum(map(counts.get, unknown)), examples([*map(repr, unknown)])
+        what = f'{count} annotations have a {key} that is not in {kind}, and are left out: '
+        what += f'{shown}; {kind} has {examples(sorted(map(repr, known)))}'
         # Objects of images that somebody took out do no harm.
         fatal = kind == 'categories' or len(unknown) == len(counts)
         if unknown:
@@ -163,18 +161,14 @@ def _check_boxes(
     content: dict[str, list], path: str, classes: Sequence[str], test: bool
 ) -> Iterator[Problem]:
     """Check the form of the boxes, and which classes have boxes that mmdet will use."""
-    sizes = {
-        entry['id']: (entry['width'], entry['height']) for entry in content['images']
-    }
-    entries = [entry for entry in content['annotations'] if entry['image_id'] in sizes]
+    sizes = {e['id']: (e['width'], e['height']) for e in content['images']}
+    entries = [e for e in content['annotations'] if e['image_id'] in sizes]
     try:
-        x, y, w, h = boxes = np.array([entry['bbox'] for entry in entries], float).T
-        area = np.array([entry['area'] for entry in entries], float)
-        width, height = np.array(
-            [sizes[entry['image_id']] for entry in entries], float
-        ).T
+        x, y, w, h = boxes = np.array([e['bbox'] for e in entries], float).T
+        area = np.array([e['area'] for e in entries], float)
+        width, height = np.array([sizes[e['image_id']] for e in entries], float).T
     except (ValueError, TypeError):
-        odd = [entry for entry in entries if np.shape(entry['bbox']) != (4,)] or entries
+        odd = [e for e in entries if np.shape(e['bbox']) != (4,)] or entries
         what = f'bbox or area are no numbers, such as in the annotation {odd[0]}'
         yield Problem(path, what, 'bbox is [x, y, width, height] in px')
         return
@@ -186,14 +180,14 @@ def _check_boxes(
     used = inside & (area > 0)
     if (boxes.max(0) <= 1).mean() > 0.9:
         what = f'its boxes are fractions of the image, {such}'
-        remedy = 'bbox is [x, y, width, height] in px; new_config.py reads YOLO labels itself'
+        remedy = 'bbox is [x, y, width, height] in px; new_config.py reads YOLO labels'
         yield Problem(path, what, remedy)
         return
     if beyond.mean() > 0.2 and corners.mean() > 0.95:
         what = (
             f'its boxes are corners [x1, y1, x2, y2], {such}: as [x, y, width, height] '
-            f'{beyond.sum()} of {len(beyond)} end outside their image'
         )
+        what += f'{beyond.sum()} of {len(beyond)} end outside their image'
         yield Problem(path, what, 'subtract x1 from x2 and y1 from y2')
         return
     if not used.all():
@@ -207,7 +201,7 @@ def _check_boxes(
     unseen = [name for name in classes if name not in seen]
     if unseen and used.any() and not test:
         groups = {entry.get('supercategory') for entry in content['categories']}
-        remedy = 'take them out of the classes, or check the export'
+        remedy = 'check the export, or take them out of the classes'
         if not groups.isdisjoint(unseen):
             remedy = 'a supercategory is not a class: take it out of the classes'
         what = f'no object is of the classes {examples(unseen)}'

@@ -1,7 +1,6 @@
 """A config against the classes and the files of its data, and what it would fail at late."""
 
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from mmengine.registry import METRICS
 from ..errors import examples
 from .annotations import load_coco
 from .problems import Problem
-from .toolbox import option_key, toolbox_of, type_name, walk
+from .toolbox import find_class, option_key, type_name, walk
 
 _HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head', 'head')
 # Results of the metrics that our configs have, behind the prefix: the form, an example.
@@ -28,9 +27,7 @@ def _listed(node: Any) -> list[dict]:
     return [node] if isinstance(node, dict) else list(node or ())
 
 
-def check_num_classes(
-    cfg: Config, dataset: BaseDataset, path: str
-) -> Iterator[Problem]:
+def check_num_classes(cfg: Config, dataset: BaseDataset) -> Iterator[Problem]:
     """Check that the heads predict the classes of a dataset that was checked."""
     classes = dataset.metainfo.get('classes')
     labels = [entry.get('gt_label') for entry in dataset.data_list]
@@ -39,15 +36,13 @@ def check_num_classes(
         count = node.get('num_classes') if isinstance(node, dict) else None
         if where.split('.')[-1].split('[')[0] not in _HEADS or count is None:
             continue
-        right, what = (
-            max(count, last + 1),
-            f'is {count}, {path} has labels up to {last}',
-        )
+        right = max(count, last + 1) if classes is None else len(classes)
+        held = f'labels up to {last}'
         if classes is not None:
-            right = len(classes)
-            what = f'is {count}, the dataset has {right} classes ({examples(classes)})'
+            held = f'{right} classes ({examples(classes)})'
         if count != right:
             remedy = f'--cfg-options {option_key(where)}.num_classes={right}'
+            what = f'is {count}, the dataset has {held}'
             yield Problem(f'{where}.num_classes', what, remedy)
 
 
@@ -79,35 +74,31 @@ def check_dilations(cfg: Config) -> Iterator[Problem]:
         stride = backbone.get('output_stride', 32)
         height, width = (math.ceil(side / stride) for side in crop)
         dilations = fitting = tuple(head.get('dilations', (1, 6, 12, 18)))
-        while max(fitting) >= min(height, width) and max(fitting) > 1:
+        while max(fitting) >= min(height, width) > 1:
             fitting = tuple(max(1, dilation // 2) for dilation in fitting)
-        largest, dead = max(dilations), max(dilations) >= max(height, width)
-        what = (
-            f'{dilations} do not fit output stride {stride}: crops of {crop[1]}x{crop[0]} '
-            f'px give maps of {width}x{height}, on which a dilation of {largest} reads '
-            + ('only zeros beside its center' if dead else 'zeros in most places')
-        )
+        dead = max(dilations) >= max(height, width)
+        reads = 'only zeros beside its center' if dead else 'zeros in most places'
+        what = f'{dilations} do not fit output stride {stride}: crops of {crop[1]}x{crop[0]} '
+        what += f'px give maps of {width}x{height}, on which a dilation of {max(dilations)} '
         remedy = f'--cfg-options {option_key(where)}.dilations="{fitting}"'
         if fitting != dilations:
-            yield Problem(f'{where}.dilations', what, remedy.replace(', ', ','), dead)
+            remedy = remedy.replace(', ', ',')
+            yield Problem(f'{where}.dilations', f'{what}reads {reads}', remedy, dead)
 
 
 def check_warm_up(cfg: Config) -> Iterator[Problem]:
     """Check that a warm-up ends: LinearLR of one step never leaves its start_factor."""
-    for i, schedule in enumerate(_listed(cfg.get('param_scheduler'))):
-        begin, end = schedule.get('begin', 0), schedule.get('end', math.inf)
-        is_epochs = schedule.get('convert_to_iter_based')
-        if (
-            type_name(schedule.get('type')) == 'LinearLR'
-            and end - begin < 2
-            and not is_epochs
-        ):
-            factor = schedule.get('start_factor', 1 / 3)
+    for i, step in enumerate(_listed(cfg.get('param_scheduler'))):
+        is_warm_up = type_name(step.get('type')) == 'LinearLR' and 'end' in step
+        if is_warm_up and not step.get('convert_to_iter_based'):
+            begin, end = step.get('begin', 0), step['end']
             what = (
-                f'LinearLR of one step (end={end}) leaves lr at {factor:g} of its value'
+                f'LinearLR of one step leaves lr at {step.get("start_factor", 1 / 3):g}'
             )
             remedy = f'set end={begin + 2} or more, or leave the schedule out'
-            yield Problem(f'param_scheduler[{i}]', what, remedy)
+            if end - begin < 2:
+                where = f'param_scheduler[{i}]'
+                yield Problem(where, f'{what} of its value (end={end})', remedy)
 
 
 def check_metric_names(cfg: Config) -> Iterator[Problem]:
@@ -118,28 +109,27 @@ def check_metric_names(cfg: Config) -> Iterator[Problem]:
     forms, such = [], []
     for evaluator in _listed(cfg.get('val_evaluator')):
         kind = evaluator.get('type')
-        with METRICS.switch_scope_and_registry(toolbox_of(cfg).scope) as metrics:
-            cls = metrics.get(kind) if isinstance(kind, str) else kind
-        prefix = evaluator.get('prefix') or getattr(cls, 'default_prefix', None)
+        default = getattr(find_class(METRICS, kind, cfg), 'default_prefix', None)
+        prefix = evaluator.get('prefix') or default
+        prefix = f'{prefix}/' if prefix else ''
         form, example = _RESULTS.get(type_name(kind), ('.+', '...'))
-        forms.append(f'{prefix}/({form})' if prefix else form)
-        such.append(f'{prefix}/{example}' if prefix else example)
-    hooks = {
-        f'default_hooks.{key}': h for key, h in (cfg.get('default_hooks') or {}).items()
-    }
-    hooks |= {
-        f'custom_hooks[{i}]': h for i, h in enumerate(cfg.get('custom_hooks') or ())
-    }
-    keys = {'CheckpointHook': 'save_best', 'EarlyStoppingHook': 'monitor'}
-    for where, hook in hooks.items():
-        key = keys.get(type_name((hook or {}).get('type')))
-        names = hook.get(key) if key and forms else None
+        forms.append(f'{prefix}({form})')
+        such.append(prefix + example)
+    hooks = [
+        (f'default_hooks.{k}', h) for k, h in (cfg.get('default_hooks') or {}).items()
+    ]
+    hooks += [
+        (f'custom_hooks[{i}]', h) for i, h in enumerate(cfg.get('custom_hooks') or ())
+    ]
+    for where, hook in hooks if forms else ():
+        kind = type_name((hook or {}).get('type'))
+        key = {'CheckpointHook': 'save_best', 'EarlyStoppingHook': 'monitor'}.get(kind)
+        names = hook.get(key) if key else None
         for name in [names] if isinstance(names, str) else names or ():
             if name != 'auto' and not any(re.fullmatch(form, name) for form in forms):
                 what = f'val_evaluator has no result {name!r}'
-                yield Problem(
-                    f'{where}.{key}', what, f'it has such as {examples(such)}'
-                )
+                remedy = f'it has such as {examples(such)}'
+                yield Problem(f'{where}.{key}', what, remedy)
 
 
 def check_evaluators(
@@ -151,27 +141,21 @@ def check_evaluators(
     """Check that the metrics know the classes and images of ``val`` or ``test``."""
     known = [d.ann_file for _, d in datasets if d.ann_file in annotations]
     for evaluator in _listed(cfg.get(f'{loader}_evaluator')):
+        needs = type_name(evaluator.get('type')) == 'IoUMetric'
         for path, dataset in datasets:
-            needs = type_name(evaluator.get('type')) == 'IoUMetric'
             if needs and not dataset.metainfo.get('classes'):
                 what = 'names no classes, which IoUMetric needs at the first validation'
                 remedy = 'add metainfo=dict(classes=(...)), as in train_dataloader'
                 yield Problem(f'{path}.metainfo', what, remedy)
-        file, where = evaluator.get('ann_file'), f'{loader}_evaluator.ann_file'
-        if not file or '://' in file or not known:
-            continue
-        if os.path.isfile(file) and any(
-            os.path.samefile(file, other) for other in known
-        ):
+        file, where = evaluator.get('ann_file') or '', f'{loader}_evaluator.ann_file'
+        if not file or '://' in file or not known or file in known:
             continue
         yield from (found := load_coco(file, where, annotations))
-        if found:
-            continue
-        ids = {image.get('id') for image in annotations[file]['images']}
+        listed = [] if found else annotations[file]['images']
+        ids = {image.get('id') for image in listed}
         given = [image['id'] for name in known for image in annotations[name]['images']]
         foreign = [image_id for image_id in given if image_id not in ids]
         what = f'{file} does not have the images {examples(foreign)} of {loader}_dataloader'
-        if foreign:
-            yield Problem(
-                where, what, f'evaluate on the file that is loaded, {known[0]}'
-            )
+        if foreign and not found:
+            remedy = f'evaluate on the file that is loaded, {known[0]}'
+            yield Problem(where, what, remedy)

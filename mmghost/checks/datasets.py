@@ -33,13 +33,15 @@ def check_dataset(
         The problems, and the images that it names.
     """
     backend = (getattr(dataset, 'backend_args', None) or {}).get('backend', 'local')
-    kinds = {cls.__name__ for cls in type(dataset).__mro__}
+    kinds = {cls.__name__: cls for cls in type(dataset).__mro__}
     problems = list(_check_places(dataset, path)) if backend == 'local' else []
-    known = kinds & {'CocoDataset', 'BaseSegDataset', 'CustomDataset'}
+    known = kinds.keys() & {'CocoDataset', 'BaseSegDataset', 'CustomDataset'}
     if problems or not known or backend != 'local':
         return problems, []
     source, maps = dataset.ann_file or '', []
     if 'CocoDataset' in kinds:
+        if type(dataset).load_data_list is not kinds['CocoDataset'].load_data_list:
+            return [], []  # LVIS and panoptic data have other entries
         annotations = {} if annotations is None else annotations
         problems = load_coco(source, f'{path}.ann_file', annotations)
         if problems:

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image, UnidentifiedImageError
@@ -203,11 +202,12 @@ def check_values(paths: Sequence[str], where: str, loader: Any) -> list[Problem]
         loaded |= values(image) if image is not None else set()
         if len(loaded) > _FEW:
             return []
+    as_stored = LoadImageFromFile(color_type='unchanged', imdecode_backend='pillow')
     for path in paths:
-        with open(path, 'rb') as file:
-            raw |= values(mmcv.imfrombytes(file.read(), 'unchanged', backend='pillow'))
+        image = _read(path, as_stored)
+        raw |= values(image) if image is not None else set()
     cut = len(raw) > 2 * len(loaded)
-    if not loaded or not (cut or max(loaded) < 16):
+    if not loaded or not raw or not (cut or max(loaded) < 16):
         return []
     what = (
         f'after loading, the values of {len(paths)} images go from {min(loaded):g} to '

@@ -51,32 +51,26 @@ def check_label_maps(
         remedy = 'a label map has the size of its image, and a class number per pixel'
         return [Problem(where, what + examples(faults), remedy)], len(looked)
     held = {value: e['seg_map_path'] for e, values in looked for value in values}
-    last, by_zero = (
+    last, zero = (
         len(classes) - 1,
         ' (after reduce_zero_label)' * dataset.reduce_zero_label,
     )
-    allowed = {*range(last + 1), _IGNORED, dataset.ignore_index}
-    wrong = sorted(set(held) - allowed)
+    wrong = sorted(set(held) - {*range(last + 1), _IGNORED, dataset.ignore_index})
     unseen = [i for i in range(last + 1) if i not in held]
     if wrong:
-        what = (
-            f'label maps hold {examples(wrong, 5)}{by_zero}, such as {held[wrong[0]]}; '
-            f'{last + 1} classes go from 0 to {last}, {_IGNORED} is ignored'
-        )
-        remedy = (
-            'correct the classes and num_classes, reduce_zero_label, or the label maps'
-        )
+        what = f'label maps hold {examples(wrong, 5)}{zero}, such as {held[wrong[0]]}; '
+        what += f'{last + 1} classes go from 0 to {last}, {_IGNORED} is ignored'
+        remedy = 'correct the classes, or have new_config.py write label maps that fit '
+        remedy += '(--ignore-label, --label-values)'
         return [Problem(where, what, remedy)], len(looked)
     if not looked or not unseen or not train:
         return [], len(looked)
     names = examples([f'{classes[i]} ({i})' for i in unseen])
-    what = f'no pixel of {len(looked)} label maps is of the classes {names}{by_zero}'
-    remedy = 'take them out of the classes, or check the order of the classes'
+    what = f'no pixel of {len(looked)} label maps is of the classes {names}{zero}'
+    remedy = 'check the order of the classes, or take them out'
     only = len(unseen) >= last and _IGNORED in held
     if only:
-        remedy = (
-            f'{_IGNORED} is ignored: if it is meant as {classes[unseen[-1]]}, save the '
-            f'label maps with {unseen[-1]} in its place'
-        )
+        remedy = f'{_IGNORED} is ignored: if it means {classes[unseen[-1]]}, let new_config.py '
+        remedy += 'write label maps without it (--label-values)'
     fatal = only or len(unseen) > last
     return [Problem(where, what, remedy, fatal)], len(looked)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
 
 from ..errors import UserError, examples
 from . import config as checks
@@ -15,7 +15,9 @@ from .datasets import check_dataset
 from .images import check_images, check_values
 from .label_maps import check_label_maps
 from .problems import Problem, check_text, missing_file
-from .toolbox import toolbox_of, type_name, walk
+from .toolbox import find_class, toolbox_of, type_name, walk
+
+_PACKAGES = {'mmcv', 'mmengine', 'mmdet', 'mmseg', 'mmpretrain', 'mmghost'}
 
 
 def preflight(
@@ -67,7 +69,7 @@ def preflight(
             if not images or any(problem.fatal for problem in found):
                 continue
             problems += _check_class_folders(dataset, path, folders)
-            problems += checks.check_num_classes(cfg, dataset, path) if train else []
+            problems += checks.check_num_classes(cfg, dataset) if train else []
             load = [t for t in dataset.pipeline.transforms if hasattr(t, 'color_type')]
             load_image = load[0] if load else None
             left = deadline - time.monotonic()
@@ -103,23 +105,32 @@ def build_datasets(cfg: Config, loader: str) -> list[tuple[str, BaseDataset]]:
         UserError: If one cannot be built.
     """
     built = []
-    top = (cfg.get(loader) or {}).get('dataset')
-    with DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope):
-        for path, node in _leaves(top, f'{loader}.dataset'):
-            _check_metainfo(node, path)
-            names, kind = ('LoadImageFromFile', 'LoadAnnotations'), node.get('type')
-            load = [
-                t for t in node.get('pipeline') or () if type_name(t['type']) in names
-            ]
-            try:
-                cls = DATASETS.get(kind) if isinstance(kind, str) else kind
-                if cls is None or issubclass(cls, BaseDataset):
-                    # mmengine says which types there are in place of an unknown one.
-                    config = {**node, 'lazy_init': True, 'pipeline': load}
+    for path, node in _leaves(
+        (cfg.get(loader) or {}).get('dataset'), f'{loader}.dataset'
+    ):
+        _check_metainfo(node, path)
+        try:
+            cls = find_class(DATASETS, node.get('type'), cfg)
+            # mmengine says which types there are in place of an unknown one.
+            if cls is None or issubclass(cls, BaseDataset):
+                load = _load_transforms(cfg, node.get('pipeline') or ())
+                config = {**node, 'lazy_init': True, 'pipeline': load}
+                scope = cfg.get('default_scope') or toolbox_of(cfg).scope
+                with DefaultScope.overwrite_default_scope(scope):
                     built.append((path, DATASETS.build(config)))
-            except Exception as error:
-                raise UserError(f'{path}: {error}') from error
+        except Exception as error:
+            raise UserError(f'{path}: {error}') from error
     return built
+
+
+def _load_transforms(cfg: Config, pipeline: Sequence[dict]) -> list[dict]:
+    """Return the transforms that load what can be checked."""
+    classes = [find_class(TRANSFORMS, step['type'], cfg) for step in pipeline]
+    modules = [cls.__module__.split('.')[0] for cls in classes if cls is not None]
+    # A transform of the user's own may give label maps the values that they lack.
+    known = {'LoadImageFromFile', 'LoadAnnotations'}
+    known -= {'LoadAnnotations'} if set(modules) - _PACKAGES else set()
+    return [step for step in pipeline if type_name(step['type']) in known]
 
 
 def _check_metainfo(node: dict, path: str) -> None:

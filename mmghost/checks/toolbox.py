@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch.nn as nn
 from mmengine.config import Config
+from mmengine.registry import Registry
 
 from ..errors import UserError
 
@@ -72,6 +73,13 @@ def toolbox_of(cfg: Config) -> Toolbox:
             f'pip install {box.distributions[1]} (beside mmcv or mmcv-lite)'
         )
     return box
+
+
+def find_class(registry: Registry, kind: Any, cfg: Config) -> type | None:
+    """Return the class of a ``type`` in the scope of a config; None if there is none."""
+    scope = cfg.get('default_scope') or toolbox_of(cfg).scope
+    with registry.switch_scope_and_registry(scope) as found:
+        return found.get(kind) if isinstance(kind, str) else kind
 
 
 def takes_rgb(preprocessor: nn.Module) -> bool:

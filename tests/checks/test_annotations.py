@@ -59,7 +59,7 @@ CASES = {
         lambda c: (categories((3, 'cat'), (5, 'dog'), (9, 'dog'))(c),
                    c['annotations'][1].update(category_id=9)),
         'category dog stands 2 times (ids 5, 9)',
-        'give objects of category_id 9 the category_id 5, then remove',
+        'give objects of category_id 9 the id 5, then remove',
     ),
     'one entry written twice': (
         categories((3, 'cat'), (3, 'cat'), (5, 'dog')),
@@ -69,10 +69,10 @@ CASES = {
     'images without a width': (
         set_all('images', 'width', None),
         '4 images have no width: images[0], images[1], images[2] and 1 more',
-        'add the width of each image in px',
+        'add width to each of them',
     ),
     'images without a name': (
-        set_all('images', 'file_name', None), '4 images have no file_name', 'export'
+        set_all('images', 'file_name', None), '4 images have no file_name', 'add file_name'
     ),
     'objects without an area': (
         set_all('annotations', 'area', None), '8 annotations have no area', 'or of its box'

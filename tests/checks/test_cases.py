@@ -48,7 +48,7 @@ CASES = {
         lambda root: folders_config(root, count=4),
         '.ipynb_checkpoints',
     ),
-    'masks_0_255': (nuclei, 'if it is meant as nucleus, save the label maps with 1'),
+    'masks_0_255': (nuclei, 'if it means nucleus, let new_config.py write'),
     'missing_comma': (lambda root: blood(root, ('Platelets')), "write ('Platelets',)"),
     'no_metainfo': (lambda root: nuclei(root, None), 'names no classes'),
     'picture_suffix': (nuclei, '_mask.png'),

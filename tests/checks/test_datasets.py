@@ -145,7 +145,7 @@ def test_a_list_that_is_no_list_is_named(tmp_path, content):
 def test_labels_beyond_the_classes_of_the_head_are_refused(tmp_path):
     problem = only(label_list(tmp_path, b'cat/0.jpg 0\ndog/1.jpg 2\n'), ['train'])
     assert problem.where == 'model.head.num_classes'
-    assert problem.what == 'is 2, train_dataloader.dataset has labels up to 2'
+    assert problem.what == 'is 2, the dataset has labels up to 2'
 
 
 @pytest.mark.parametrize(
