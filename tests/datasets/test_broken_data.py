@@ -139,7 +139,7 @@ def test_broken_data_are_named_with_a_remedy_and_nothing_is_written(own, case):
         ('coco', dict(images=('coco/pix', None)), '--images: there is no folder coco/pix'),
         ('coco', dict(images=('folders', None)), 'are not in folders: give another folder'),
         ('voc', dict(images=('folders', None)), 'is in folders: is --images (or'),
-        ('maps', dict(label_values=[0, 255]), '2 values for 9 classes (none, circle'),
+        ('maps', dict(label_values=['0', '255']), '2 values for 9 classes (none, circle'),
         ('maps', dict(map_suffix='_x.png'), 'maps/ann_dir/train has no label maps'),
         ('folders', dict(classes=['a', 'b']), '--classes: here the classes are the folders'),
     ],

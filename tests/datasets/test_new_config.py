@@ -215,7 +215,7 @@ def repaint(change, suffix='.png') -> None:
 def test_void_is_ignored_by_loss_metric_crops_and_padding(own):
     repaint(lambda pixels: np.where(pixels == 8, 8, pixels))
     names = ['none', *CLASSES[:7]]
-    cfg = write('maps', classes=names, ignore_label=[8], light=False)
+    cfg = write('maps', classes=names, ignore_label=['8'], light=False)
     heads = (cfg.model.decode_head, cfg.model.auxiliary_head, cfg.val_evaluator)
     assert [each.ignore_index for each in heads] == [8, 8, 8]
     assert cfg.model.data_preprocessor.seg_pad_val == 8
@@ -223,7 +223,7 @@ def test_void_is_ignored_by_loss_metric_crops_and_padding(own):
     assert cfg.train_dataloader.dataset.ignore_index == 8
     assert cfg.model.decode_head.num_classes == 8
     repaint(lambda pixels: np.where(pixels == 8, 0, pixels + 1))
-    cfg = write('maps', classes=names, ignore_label=[0], overwrite=True)
+    cfg = write('maps', classes=names, ignore_label=['0'], overwrite=True)
     assert cfg.train_dataloader.dataset.reduce_zero_label
 
 
@@ -238,10 +238,10 @@ def test_label_maps_of_other_values_and_colors_are_converted(own, kind):
     before = {p.stem: np.array(Image.open(p)) for p in Path('maps').rglob('*.png')}
     if kind == '255':
         repaint(lambda pixels: np.where(pixels > 0, 255, 0), '_mask.png')
-        values = [0, 255]
+        values = ['0', '255']
     else:
         repaint(lambda pixels: COLORS[pixels], '_mask.png')
-        values = [tuple(color) for color in COLORS.tolist()]
+        values = [','.join(map(str, color)) for color in COLORS.tolist()]
     cfg = write('maps', classes=names, label_values=values)
     dataset = cfg.train_dataloader.dataset
     assert dataset.data_prefix.seg_map_path == 'mine_data/train'
@@ -306,7 +306,7 @@ def test_real_data_go_through_untouched(
     realdata, tmp_path, monkeypatch, name, task, train, classes, count
 ):
     monkeypatch.chdir(tmp_path)
-    choices = Choices(ignore_label=[11] if name == 'camvid' else [])
+    choices = Choices(ignore_label=['11'] if name == 'camvid' else [])
     parts = [f'{realdata}/{name}/{train.replace("train", x)}' for x in ('train', 'val')]
     path = new_config(
         task, *parts, 'mine.py', classes=classes.split(), choices=choices, note=len

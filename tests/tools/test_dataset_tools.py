@@ -13,11 +13,11 @@ TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'dataset_tools'
 WRITE = (
     '--task detection --train coco/train.json --val coco/val.json --weights none '
     '--out mine.py'
-).split()
+)
 MAPS = (
     '--task segmentation --train maps/img_dir/train --val maps/img_dir/val --out seg.py '
     '--classes a b c d e f g h --ignore-label 8 --map-suffix .png --light --epochs 1'
-).split()
+)
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def call(monkeypatch, capsys):
 
 
 def test_a_config_is_written_and_its_data_checked(own, call):  # noqa: F811
-    status, words = call('new_config.py', *WRITE, '--keep-empty', '--size', '64')
+    status, words = call(
+        'new_config.py', *WRITE.split(), '--keep-empty', '--size', '64'
+    )
     assert status == 0
     assert words.endswith('Look at it, then: python tools/train.py mine.py')
     assert call('check_dataset.py', 'mine.py')[0] == 0
@@ -55,11 +57,11 @@ def test_a_config_is_written_and_its_data_checked(own, call):  # noqa: F811
 
 
 def test_flags_of_label_maps_reach_the_config(own, call):  # noqa: F811
-    status, words = call('new_config.py', *MAPS)
+    status, words = call('new_config.py', *MAPS.split())
     assert (status, 'seg.py is written' in words) == (0, True)
     assert 'ignore_index = 8' in Path('seg.py').read_text()
-    values = '--label-values 0 1 2 3 4 5 6 7 --overwrite'.split()
-    assert call('new_config.py', *MAPS, *values)[0] == 0
+    values = f'{MAPS} --label-values 0 1 2 3 4 5 6 7 --overwrite'
+    assert call('new_config.py', *values.split())[0] == 0
     assert 'seg_data/train' in Path('seg.py').read_text()
 
 
@@ -84,13 +86,13 @@ def test_make_shapes_makes_what_its_flags_say(tmp_path, call):
         ),
         (
             'new_config.py',
-            [*WRITE, '--model', 'yolo'],
+            [*WRITE.split(), '--model', 'yolo'],
             'error: --model yolo: for detection',
         ),
         (
             'new_config.py',
-            [*MAPS, '--ignore-label', 'x'],
-            'error: x: a value of label maps',
+            [*MAPS.split(), '--ignore-label', 'x'],
+            'error: x: label maps have numbers',
         ),
         ('make_shapes.py', ['out', '--train', '0'], 'error: train=0'),
     ],

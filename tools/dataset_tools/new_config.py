@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.datasets.custom import Choices, new_config
-from mmghost.datasets.custom.label_maps import parse_value
 from mmghost.datasets.custom.making import TASKS, WIDTHS
 from mmghost.errors import cli_main
 
@@ -135,8 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             epochs=args.epochs,
             keep_empty=args.keep_empty,
             map_suffix=args.map_suffix,
-            label_values=[parse_value(value) for value in args.label_values],
-            ignore_label=[parse_value(value) for value in args.ignore_label],
+            label_values=args.label_values,
+            ignore_label=args.ignore_label,
         ),
         overwrite=args.overwrite,
     )

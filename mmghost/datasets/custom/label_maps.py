@@ -1,8 +1,7 @@
 """Pairs of images and label maps, and label maps with other values than 0, 1, 2 ..."""
 
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +22,6 @@ _MAP_FOLDERS = {
     'leftImg8bit': ('gtFine', 'gtCoarse'),
     'JPEGImages': ('SegmentationClass',),
 }
-_IGNORED = 255
-
-Value = int | tuple[int, int, int]  # gray, or red, green and blue
 
 
 class Pairs(NamedTuple):
@@ -72,16 +68,12 @@ def find_pairs(
             + missing
         )
     images, labels = _relative(folder, SUFFIXES), _relative(maps, MAP_SUFFIXES)
-    if map_suffix:
-        labels = [name for name in labels if name.endswith(map_suffix)]
-    for what, where, found in (
-        ('images', folder, images),
-        ('label maps', maps, labels),
-    ):
-        if not found:
-            raise UserError(f'{where} has no {what}')
+    labels = [name for name in labels if name.endswith(map_suffix or '')]
     if os.path.samefile(folder, maps):
-        images = [name for name in images if name not in labels] or images
+        images = [name for name in images if name not in labels]
+    if not images or not labels:
+        missing = f'{maps} has no label maps' if images else f'{folder} has no images'
+        raise UserError(f'--{split}: {missing}')
     ends = _suffixes(images, labels)
     if not ends:
         raise UserError(
@@ -139,76 +131,42 @@ def _map_folder(folder: str) -> str | None:
     return None
 
 
-def parse_value(text: str) -> Value:
-    """Read a value of label maps, ``11`` or ``64,128,64``."""
-    if not re.fullmatch(r'\d{1,3}(,\d{1,3},\d{1,3})?', text):
-        raise UserError(f'{text}: a value of label maps is a number or RED,GREEN,BLUE')
-    numbers = tuple(map(int, text.split(',')))
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
-def check_values(
-    pairs: Pairs, classes: Sequence[str], ignored: Sequence[Value]
-) -> None:
+def check_values(pairs: Pairs, classes: Sequence[str], ignored: Sequence[str]) -> None:
     """Check the values of some label maps.
 
     Raises:
         UserError: If they are not the numbers of the classes; with the flags that help.
     """
-    seen: set[Value] = set()
+    seen: set[str] = set()
     for name in pairs.names[:: max(1, len(pairs.names) // 50)]:
-        path = os.path.join(pairs.maps, name + pairs.map_suffix)
-        if os.path.isfile(path):
-            codes, is_color = _read_map(path)
-            values = np.unique(codes).tolist()
-            seen |= {_color(v) for v in values} if is_color else set(values)
-    others = seen - set(range(len(classes))) - {_IGNORED, *ignored}
+        codes, is_color = _read_map(pairs, name)
+        seen |= {_as_text(code, is_color) for code in np.unique(codes).tolist()}
     count = len(classes)
-    binary = seen == {0, _IGNORED} and count > 1
-    if not others and not binary:
+    others = _sorted(seen - {str(i) for i in range(count)} - {'255', *ignored})
+    if not others and (seen != {'0', '255'} or count < 2):
         return
-    shown = [_as_text(value) for value in sorted(seen, key=str if others else int)]
+    shown = _sorted(seen)
     if len(seen - set(ignored)) == count:
-        remedy = (
-            f'--label-values {" ".join(shown)} names the value of each class in order'
-        )
+        remedy = f'--label-values {" ".join(shown)} gives the value of each class'
     else:
-        extra = ' '.join(_as_text(value) for value in list(others)[:3])
         remedy = (
-            f'--ignore-label {extra} if these pixels are no class; --label-values if '
-            'classes have other values'
+            f'--ignore-label {" ".join(others[:3])} if these pixels are no class, '
+            '--label-values if classes have other values'
         )
     raise UserError(
         f'{pairs.maps}: label maps have {examples(shown, 8)}, but {count} classes are 0 to '
-        f'{count - 1}, and {_IGNORED} is ignored: {remedy}'
+        f'{count - 1}, and 255 is ignored: {remedy}'
     )
 
 
-def _read_map(path: str) -> tuple[np.ndarray, bool]:
-    """Return one number for each pixel, and whether it is an RGB code."""
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert('RGB') if image.mode == 'RGBA' else image)
-    if pixels.ndim == 3:
-        return pixels[..., :3].astype(np.int64) @ (65536, 256, 1), True
-    return pixels.astype(np.int64), False
-
-
-def _color(code: int) -> Value:
-    return code >> 16, code >> 8 & 255, code & 255
-
-
-def _as_text(value: Value) -> str:
-    return ','.join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def convert_maps(
-    pairs: Pairs, values: Sequence[Value], ignored: Sequence[Value], target: Path
+    pairs: Pairs, values: Sequence[str], ignored: Sequence[str], target: Path
 ) -> Pairs:
     """Write label maps with the values 0, 1, 2 ... as mmseg reads them.
 
     Args:
-        pairs: The images and their label maps, gray, palette or RGB images.
-        values: Value or color of each class.
+        pairs: The images and their label maps: gray, palette or RGB images.
+        values: Value, ``'7'``, or color, ``'64,128,64'``, of each class.
         ignored: Values or colors that become 255, which is ignored.
         target: Folder to write to.
 
@@ -219,25 +177,50 @@ def convert_maps(
         UserError: If a label map has other values.
     """
     for name in track(pairs.names, description='Label maps', transient=True):
-        path = os.path.join(pairs.maps, name + pairs.map_suffix)
-        if not os.path.isfile(path):
-            continue  # reported by the checks of the config
-        codes, is_color = _read_map(path)
-        wanted = [*values, *ignored]
-        if is_color:
-            wanted = [v if isinstance(v, tuple) else (v, v, v) for v in wanted]
-            wanted = [red << 16 | green << 8 | blue for red, green, blue in wanted]
-        result = np.full(codes.shape, _IGNORED, np.uint8)
-        for number, value in enumerate(wanted[: len(values)]):
-            result[codes == value] = number
-        unknown = sorted(set(np.unique(codes).tolist()) - set(wanted))
-        if unknown:
-            shown = [_as_text(_color(v) if is_color else v) for v in unknown]
+        codes, is_color = _read_map(pairs, name)
+        wanted = [_code(value, is_color) for value in (*values, *ignored)]
+        if unknown := set(np.unique(codes).tolist()) - set(wanted):
+            shown = _sorted({_as_text(code, is_color) for code in unknown})
             raise UserError(
-                f'{path} has values that are not among --label-values: {examples(shown)}; '
-                f'--ignore-label {" ".join(shown[:3])} leaves them out'
+                f'{pairs.maps}/{name}{pairs.map_suffix} has {examples(shown)}, which is not '
+                f'among --label-values; --ignore-label {" ".join(shown[:3])} leaves it out'
             )
-        new = target / f'{name}.png'
-        new.parent.mkdir(parents=True, exist_ok=True)
-        new.write_bytes(cv2.imencode('.png', result)[1].tobytes())
+        result = np.full(codes.shape, 255, np.uint8)
+        for number, code in enumerate(wanted[: len(values)]):
+            result[codes == code] = number
+        path = target / f'{name}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if codes.size:
+            path.write_bytes(cv2.imencode('.png', result)[1].tobytes())
     return pairs._replace(maps=str(target), map_suffix='.png')
+
+
+def _read_map(pairs: Pairs, name: str) -> tuple[np.ndarray, bool]:
+    """Return a number for each pixel, and whether it is an RGB code.
+
+    Missing and damaged files are empty here; the checks of the config report them.
+    """
+    try:
+        with Image.open(f'{pairs.maps}/{name}{pairs.map_suffix}') as image:
+            pixels = np.asarray(image.convert('RGB') if image.mode == 'RGBA' else image)
+    except (OSError, SyntaxError, ValueError):
+        return np.zeros((0, 0), int), False
+    if pixels.ndim == 3:
+        return pixels[..., :3].astype(int) @ (65536, 256, 1), True
+    return pixels.astype(int), False
+
+
+def _code(value: str, is_color: bool) -> int:
+    numbers = [int(number) for number in value.split(',')]
+    if not is_color:
+        return numbers[0] if len(set(numbers)) == 1 else -1
+    red, green, blue = numbers * (3 // len(numbers))
+    return red << 16 | green << 8 | blue
+
+
+def _as_text(code: int, is_color: bool) -> str:
+    return f'{code >> 16},{code >> 8 & 255},{code & 255}' if is_color else str(code)
+
+
+def _sorted(values: Iterable[str]) -> list[str]:
+    return sorted(values, key=lambda value: [int(part) for part in value.split(',')])

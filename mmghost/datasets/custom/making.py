@@ -1,8 +1,10 @@
 """Look at the user's data, plan a training, write its config, and check it."""
 
 import colorsys
+import itertools
 import json
 import os
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
@@ -184,6 +186,11 @@ def _check_arguments(job: _Job, overwrite: bool) -> None:
             raise UserError(
                 f'--{name} {getattr(choices, name)}: must be in {least} to {most}'
             )
+    for value in (*choices.label_values, *choices.ignore_label):
+        if not re.fullmatch(r'\d+(,\d+,\d+)?', value):
+            raise UserError(
+                f'{value}: label maps have numbers or colors (RED,GREEN,BLUE)'
+            )
     weights = choices.weights or 'none'
     if weights != 'none' and '://' not in weights and not os.path.isfile(weights):
         raise UserError(
@@ -293,14 +300,17 @@ def _segmentation(job: _Job) -> str:
             'label maps have numbers: name the classes with --classes, that of 0 first, or '
             'in a classes.txt beside the folders of the maps'
         )
-    ignored = list(choices.ignore_label)
-    if choices.label_values:
-        values = choices.label_values
-        if len(values) != len(classes):
-            raise UserError(
-                f'--label-values: {len(values)} values for {len(classes)} classes '
-                f'({examples(classes)}): give one for each, in the same order'
-            )
+    values, ignored = list(choices.label_values), list(choices.ignore_label)
+    if values and len(values) != len(classes):
+        raise UserError(
+            f'--label-values: {len(values)} values for {len(classes)} classes '
+            f'({examples(classes)}): give one for each, in the same order'
+        )
+    # mmseg can ignore one value, above those of the classes or below them.
+    if len(ignored) > 1 or any(',' in v or 0 < int(v) < len(classes) for v in ignored):
+        others = (str(i) for i in range(256) if str(i) not in ignored)
+        values = values or list(itertools.islice(others, len(classes)))
+    if values:
         pairs = [
             convert_maps(each, values, ignored, job.data / split)
             for each, split in zip(pairs, SPLITS)
@@ -319,8 +329,8 @@ def _segmentation(job: _Job) -> str:
     dilations = [1, 6, 12, 18]
     while max(dilations) * 16 >= plan.size and max(dilations) > 1:
         dilations = [max(1, dilation // 2) for dilation in dilations]
-    colors = list(choices.label_values)
-    if not all(isinstance(color, tuple) for color in colors or [0]):
+    colors = [[int(part) for part in value.split(',')] for value in values]
+    if not colors or min(map(len, colors)) < 3:
         hues = [i * 0.381966 % 1 for i in range(len(classes) - 1)]
         colors = [(0, 0, 0), *(colorsys.hsv_to_rgb(hue, 0.75, 1) for hue in hues)]
         colors = [[round(255 * part) for part in color] for color in colors]
@@ -336,8 +346,8 @@ def _segmentation(job: _Job) -> str:
         iterations=plan.epochs * plan.per_epoch, lr=_rounded(lr), adamw=job.light,
         train=pairs[0], val=pairs[1],
         # Ignoring 0 moves the classes down, for which mmseg has an option.
-        reduce_zero_label=ignored == [0],
-        ignore_index=next((value for value in ignored if value not in (0, 255)), None),
+        reduce_zero_label=ignored == ['0'],
+        ignore_index=next((int(v) for v in ignored if v not in ('0', '255')), None),
     )  # fmt: skip
 
 

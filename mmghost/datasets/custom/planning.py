@@ -70,7 +70,8 @@ class Choices(NamedTuple):
         epochs: Number of epochs.
         keep_empty: Train on images without objects, too.
         map_suffix: End of the label maps' names.
-        label_values: Value or color of each class in the label maps.
+        label_values: Value, ``'7'``, or color, ``'64,128,64'``, of each class in the
+            label maps.
         ignore_label: Values or colors in the label maps that are no class.
     """
 
@@ -83,8 +84,8 @@ class Choices(NamedTuple):
     epochs: int | None = None
     keep_empty: bool = False
     map_suffix: str | None = None
-    label_values: Sequence[int | tuple[int, int, int]] = ()
-    ignore_label: Sequence[int | tuple[int, int, int]] = ()
+    label_values: Sequence[str] = ()
+    ignore_label: Sequence[str] = ()
 
 
 class Plan(NamedTuple):
