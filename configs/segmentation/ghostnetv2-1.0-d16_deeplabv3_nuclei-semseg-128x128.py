@@ -1,5 +1,5 @@
-# A light DeepLabV3 on nuclei, to try its export (docs/deployment.md). Everything else
-# is as under the DeepLabV3+ of GhostNetV2.
+# A light DeepLabV3 on nuclei, to try its export (docs/deployment.md); everything else is
+# as in the DeepLabV3+ config. Numbers: none; for trying only.
 _base_ = './ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py'
 
 model = dict(
