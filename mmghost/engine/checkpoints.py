@@ -218,29 +218,31 @@ def check_fit(
     wanted = ours.keys() - counters
     missing = sorted(wanted - state.keys())
     unknown = sorted(n for n in state.keys() - ours.keys() if not n.endswith(_COUNTER))
-    misshapen = sorted(
-        n for n in wanted & state.keys() if ours[n].shape != state[n].shape
-    )
-    loaded = len(wanted) - len(missing) - len(misshapen)
-    parts = [f'{loaded} of {len(wanted)} tensors fit']
+    shapes = {
+        n: (tuple(state[n].shape), tuple(ours[n].shape)) for n in wanted & state.keys()
+    }
+    misshapen = sorted(n for n, (a, b) in shapes.items() if a != b)
+    loaded = len(shapes) - len(misshapen)
+    text = f'{loaded} of {len(wanted)} tensors fit'
     if misshapen:
-        n = misshapen[0]
-        parts.append(
-            f'{len(misshapen)} have another shape ({n} is {tuple(state[n].shape)} in the '
-            f'file, {tuple(ours[n].shape)} in the model)'
+        a, b = shapes[misshapen[0]]
+        text += (
+            f'; {len(misshapen)} have another shape ({misshapen[0]} is {a} in the file, '
+            f'{b} in the model)'
         )
     if missing:
-        parts.append(f'missing in the file: {examples(missing)}')
+        text += f'; missing in the file: {examples(missing)}'
     if unknown:
-        parts.append(f'unknown to the model: {examples(unknown)}')
-    words = '; '.join(parts)
-    backbone = [n for n in misshapen + missing if n.startswith('backbone.')]
-    if strict or backbone or not loaded:
-        advice = ''
+        text += f'; unknown to the model: {examples(unknown)}'
+    if (
+        strict
+        or not loaded
+        or any(n.startswith('backbone.') for n in misshapen + missing)
+    ):
         if any(n.startswith('backbone.') for n in misshapen):
-            advice = (
-                ' The backbone in the file is of another width or kind than '
-                'model.backbone of the config.'
+            text += (
+                '. The backbone in the file is of another width or kind than '
+                'model.backbone of the config'
             )
-        raise UserError(f'checkpoint {name} does not fit this model: {words}.{advice}')
-    print_log(f'checkpoint {name}: {words}; the rest starts from random', 'current')
+        raise UserError(f'checkpoint {name} does not fit this model: {text}')
+    print_log(f'checkpoint {name}: {text}; the rest starts from random', 'current')

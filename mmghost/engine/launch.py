@@ -59,7 +59,7 @@ _OWN_HOOKS = (
 def load_config(
     path: str, cfg_options: dict[str, Any] | None = None, work_dir: str | None = None
 ) -> Config:
-    """Load a config and decide its work_dir.
+    """Load a config of one of the three toolboxes and decide its work_dir.
 
     Args:
         path: The config file.
@@ -67,12 +67,8 @@ def load_config(
         work_dir: Folder for logs and checkpoints. Default: that of the config, or
             ``work_dirs/NAME_OF_THE_CONFIG``.
 
-    Returns:
-        The config, of one of the three toolboxes.
-
     Raises:
-        UserError: If there is no such file, it is of none of the toolboxes, or a setting
-            does not fit.
+        UserError: If there is no such file, no such toolbox, or a setting does not fit.
     """
     if not osp.isfile(path):
         raise UserError(f'config {path}: there is no such file{_similar(path)}')
@@ -105,10 +101,6 @@ def _similar(path: str) -> str:
 def merge(cfg: Config, options: dict[str, Any]) -> None:
     """Merge settings into a config, in place.
 
-    Args:
-        cfg: The config.
-        options: Values by dotted keys; numbers among these are places in lists.
-
     Raises:
         UserError: If a key leads nowhere, or is a misspelled one of the runner, which
             mmengine would ignore.
@@ -135,20 +127,9 @@ def prepare_train(
     no_persistent_workers: bool = False,
     launcher: str = 'none',
 ) -> Config:
-    """Merge the flags of a training into its config, in place.
+    """Merge the flags of tools/train.py, by their names, into a config, in place.
 
-    Args:
-        cfg: The config, see :func:`load_config`.
-        resume: ``'auto'`` for the last whole checkpoint in work_dir, or a path.
-        amp: Train in mixed precision.
-        auto_scale_lr: Scale lr by the batch size over the config's base batch size.
-        no_validate: Do not evaluate during training.
-        no_pin_memory: For mmpretrain: do not page-lock the memory of the loaders.
-        no_persistent_workers: For mmpretrain: stop the workers after every epoch.
-        launcher: How the processes were started: none, pytorch, slurm or mpi.
-
-    Returns:
-        The same config.
+    ``resume`` is ``'auto'`` for the last whole checkpoint in work_dir, or a path.
 
     Raises:
         UserError: If the config cannot train, or not as the flags say.
@@ -187,11 +168,8 @@ def set_distributed(cfg: Config, launcher: str) -> None:
     cfg.model_wrapper_cfg.setdefault('device_ids', None)  # mmengine would name a GPU
     if cfg.get('sync_bn'):
         cfg.sync_bn = None
-        print_log(
-            'no GPU: SyncBN needs one; each process has its own batch statistics',
-            'current',
-            level=30,
-        )
+        text = 'no GPU: SyncBN needs one; each process has its own batch statistics'
+        print_log(text, 'current', level=30)
 
 
 def connect(cfg: Config) -> None:
@@ -219,11 +197,8 @@ def set_precision(cfg: Config, amp: bool) -> None:
         if amp:
             raise UserError('--amp needs a GPU, and torch finds none: leave it out')
         if wrapper == 'AmpOptimWrapper':
-            print_log(
-                'no GPU: training in 32 bit instead of mixed precision',
-                'current',
-                level=30,
-            )
+            text = 'no GPU: training in 32 bit instead of mixed precision'
+            print_log(text, 'current', level=30)
             cfg.optim_wrapper.type = 'OptimWrapper'
             for key in ('loss_scale', 'dtype', 'use_fsdp'):
                 cfg.optim_wrapper.pop(key, None)
@@ -248,11 +223,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if resume == 'auto':
         found = last_whole(cfg.work_dir)
         if found is None:
-            print_log(
-                f'--resume: no checkpoint in {cfg.work_dir}; starting from the beginning',
-                'current',
-                level=30,
-            )
+            text = f'--resume: no checkpoint in {cfg.work_dir}; starting anew'
+            print_log(text, 'current', level=30)
             cfg.resume, cfg.load_from = False, None
             return
         resume = str(found)
@@ -280,13 +252,7 @@ def set_loader_defaults(
 
 
 def run_train(cfg: Config) -> torch.nn.Module:
-    """Train.
-
-    Args:
-        cfg: What :func:`prepare_train` returned.
-
-    Returns:
-        The trained model.
+    """Train with what :func:`prepare_train` returned; return the model.
 
     Raises:
         UserError: If the config, the data or a checkpoint must be fixed first.
@@ -323,25 +289,9 @@ def prepare_test(
     no_pin_memory: bool = False,
     launcher: str = 'none',
 ) -> Config:
-    """Merge the flags of an evaluation into its config, in place.
+    """Merge the flags of tools/test.py, by their names, into a config, in place.
 
-    Args:
-        cfg: The config, see :func:`load_config`.
-        checkpoint: The weights: a file or a URL of any origin that mmghost reads.
-        out: Where predictions go: a pickle file (detection, classification) or a folder
-            of label maps in the form of the benchmark's server (segmentation).
-        out_item: For classification: ``'pred'`` or ``'metrics'``.
-        show: Show each image in a window.
-        show_dir: Folder for images of the predictions.
-        wait_time: How long a window stays, in s.
-        interval: Show or keep every n-th image.
-        tta: Test with augmentation.
-        amp: Evaluate in mixed precision.
-        no_pin_memory: For mmpretrain: do not page-lock the memory of the loader.
-        launcher: How the processes were started: none, pytorch, slurm or mpi.
-
-    Returns:
-        The same config.
+    ``checkpoint`` is a file or a URL of any origin that mmghost reads.
 
     Raises:
         UserError: If the config cannot be evaluated, or not as the flags say.
@@ -354,13 +304,14 @@ def prepare_test(
     set_distributed(cfg, launcher)
     content = read_checkpoint(checkpoint)
     cfg.load_from, cfg.resume = for_mmengine(checkpoint, content), False
-    set_form(cfg, content)
+    if is_deployed(content):
+        cfg.model.backbone.deploy = True
     if amp:
         if get_device() == 'cpu':
             raise UserError('--amp needs a GPU, and torch finds none: leave it out')
         cfg.test_cfg.fp16 = True
     if show or show_dir:
-        set_visualization(cfg, scope, show, show_dir, wait_time, interval)
+        set_visualization(cfg, show, show_dir, wait_time=wait_time, interval=interval)
     if tta:
         set_tta(cfg, scope)
     set_loader_defaults(cfg, no_pin_memory)
@@ -369,12 +320,6 @@ def prepare_test(
         for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
             evaluator['output_dir'] = out
     return cfg
-
-
-def set_form(cfg: Config, content: dict[str, Any]) -> None:
-    """Have the backbone built in its deployed form for a deployed checkpoint."""
-    if is_deployed(content):
-        cfg.model.backbone.deploy = True
 
 
 def check_out(scope: str, out: str | None, out_item: str | None) -> None:
@@ -395,24 +340,17 @@ def check_out(scope: str, out: str | None, out_item: str | None) -> None:
 
 
 def set_visualization(
-    cfg: Config,
-    scope: str,
-    show: bool,
-    show_dir: str | None,
-    wait_time: float,
-    interval: int,
+    cfg: Config, show: bool, show_dir: str | None, **settings: float
 ) -> None:
     """Switch on the toolbox's hook that draws predictions."""
+    scope = toolbox_of(cfg).scope
     hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
-        raise UserError(
-            '--show and --show-dir need the hook default_hooks.visualization, which '
-            f'{cfg.filename} does not have'
-        )
+        raise UserError('--show and --show-dir need default_hooks.visualization')
     displays = ('DISPLAY', 'WAYLAND_DISPLAY')
     if show and sys.platform == 'linux' and not any(map(os.environ.get, displays)):
         raise UserError('--show needs a display; use --show-dir FOLDER')
-    hook.update(show=show, wait_time=wait_time, interval=interval)
+    hook.update(show=show, **settings)
     if scope == 'mmpretrain':
         hook.update(enable=True, out_dir=show_dir)
         return
@@ -486,15 +424,7 @@ def set_tta(cfg: Config, scope: str) -> None:
 def run_test(
     cfg: Config, out: str | None = None, out_item: str | None = None
 ) -> dict[str, float]:
-    """Evaluate.
-
-    Args:
-        cfg: What :func:`prepare_test` returned.
-        out: As there.
-        out_item: As there.
-
-    Returns:
-        The metrics.
+    """Evaluate with what :func:`prepare_test` returned; return the metrics.
 
     Raises:
         UserError: If the config, the data or the checkpoint must be fixed first.
@@ -519,10 +449,6 @@ def checked_runner(cfg: Config, loaders: list[str]) -> Runner:
 
     The check comes first because building takes time, and fails at missing files in
     other words. ``default_hooks.preflight=None`` switches it off.
-
-    Args:
-        cfg: The config, with all flags in it.
-        loaders: Which data are needed: ``'train'``, ``'val'``, ``'test'``.
 
     Raises:
         UserError: If something must be fixed first.

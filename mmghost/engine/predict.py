@@ -21,8 +21,8 @@ from ..checks.toolbox import toolbox_of
 from ..errors import UserError
 from ..weights import adapt_checkpoint
 from .building import build_model
-from .checkpoints import check_fit, read_checkpoint
-from .launch import explained, get_test_dataset, set_form
+from .checkpoints import check_fit, is_deployed, read_checkpoint
+from .launch import explained, get_test_dataset
 
 VISUALIZER = dict(
     mmdet='DetLocalVisualizer', mmseg='SegLocalVisualizer', mmpretrain='UniversalVisualizer'
@@ -101,7 +101,8 @@ class Predictor:
         init_default_scope(self.scope)
         with explained(cfg):
             content = read_checkpoint(checkpoint)
-            set_form(cfg, content)
+            if is_deployed(content):
+                cfg.model.backbone.deploy = True
             model = build_model(cfg)
             adapt_checkpoint(model, content, checkpoint)
             check_fit(model, content, checkpoint)

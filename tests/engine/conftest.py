@@ -48,7 +48,7 @@ def quick_runners():
         # Versions of compilers, and the layout of the config in each checkpoint.
         patch.setattr('mmengine.runner.runner.collect_env', dict)
         patch.setattr(
-            'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
+            'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
         )
         yield
 

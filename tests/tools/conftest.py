@@ -1,3 +1,7 @@
 """The tools run on the Shapes of the engine's tests."""
 
-from tests.engine.conftest import no_trace_of_other_runners, shapes  # noqa: F401
+from tests.engine.conftest import (  # noqa: F401
+    no_trace_of_other_runners,
+    quick_runners,
+    shapes,
+)

@@ -45,9 +45,7 @@ class ExactResumeHook(Hook):
         """Tell the workers which epoch it is."""
         self.epoch.fill_(runner.epoch)
 
-    def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None
-    ) -> None:
+    def before_train_iter(self, runner: Runner, **_: Any) -> None:
         """Seed what the network draws: dropout, drop path, sampled boxes."""
         seed_everything(runner.seed, get_rank(), runner.iter, 0)
 

@@ -80,9 +80,7 @@ class FiniteHook(Hook):
             release()
         self._releases = []
 
-    def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None
-    ) -> None:
+    def before_train_iter(self, runner: Runner, **_: Any) -> None:
         """Remember the running statistics."""
         self._prevented = False
         for kept, buffer in zip(self._kept, self._statistics):
@@ -108,11 +106,7 @@ class FiniteHook(Hook):
                 parameter.grad = None
 
     def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: dict[str, Any] | None = None,
+        self, runner: Runner, data_batch: Any = None, outputs: Any = None, **_: Any
     ) -> None:
         """Put the statistics back, then stop or go on, where the iteration went wrong.
 

@@ -85,39 +85,17 @@ class InterruptHook(Hook):
             raise KeyboardInterrupt
         self.received, self._when = number, now
         if is_main_process():
-            print(
-                f'{signal.Signals(number).name}: the state will be saved after this '
-                'iteration; once more ends at once',
-                file=sys.stderr,
-                flush=True,
+            text = (
+                'the state will be saved after this iteration; once more ends at once'
             )
+            print(f'{signal.Signals(number).name}: {text}', file=sys.stderr, flush=True)
 
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
-    ) -> None:
-        """Save and leave, if told to.
-
-        Raises:
-            KeyboardInterrupt: After the state was saved.
-        """
+    def after_train_iter(self, runner: Runner, **_: Any) -> None:
+        """Save and leave with a KeyboardInterrupt, if told to."""
         self._leave(runner, runner.iter + 1)
 
-    def after_val_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Any = None,
-    ) -> None:
-        """Save and leave an evaluation during training, if told to.
-
-        Raises:
-            KeyboardInterrupt: After the state was saved.
-        """
+    def after_val_iter(self, runner: Runner, **_: Any) -> None:
+        """Save and leave an evaluation during training, if told to."""
         if self.received is None or not is_main_process():
             return
         for hook in runner.hooks:
