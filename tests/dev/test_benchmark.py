@@ -44,18 +44,21 @@ def test_folding_keeps_the_outputs(name):
     assert not any('running_mean' in key for key in folded.state_dict())
 
 
-@pytest.mark.parametrize('form', [f for f in FORMS['infer'] if f != 'compiled'])
-def test_every_form_of_inference_runs(form):
+@pytest.mark.parametrize('form', ['eager', 'channels-last', 'folded', 'deployed'])
+def test_the_forms_of_inference_run(form):
     prepare('mmghost:ghostnetv2-0.5', form, 'infer', 1, 64)()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ('mode', 'form'),
-    [('infer', 'compiled'), *(('train', form) for form in FORMS['train'])],
-)
-def test_compiled_forms_and_training_run(mode, form):
-    prepare('mmghost:ghostnetv2-0.5', form, mode, 2, 64)()
+@pytest.mark.parametrize('form', ['compiled', 'onnxruntime', 'openvino', 'amp'])
+def test_compiled_and_exported_forms_run(form):
+    prepare('mmghost:ghostnetv2-0.5', form, 'infer', 1, 64)()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('form', FORMS['train'])
+def test_the_forms_of_training_run(form):
+    prepare('mmghost:ghostnetv2-0.5', form, 'train', 2, 64)()
 
 
 def test_unknown_networks_and_forms_are_named():
@@ -74,6 +77,7 @@ def test_another_checkout_stands_beside_ours():
         assert set(names[1:]) <= set(run.models)
 
 
+@pytest.mark.slow  # two processes that import torch
 def test_networks_are_timed_in_processes_of_their_own(root, capsys):
     ours = 'mmghost:ghostnetv2-0.5'
     names = [ours, f'mmghost@{root}:ghostnetv2-0.5', 'timm:ghostnetv9']
@@ -94,9 +98,9 @@ def test_the_page_keeps_what_is_written_by_hand(root, tmp_path, monkeypatch, cap
         )
     ]
     machine = dict(date='d', processor='p', threads=2, system='s', versions={})
-    text = page(dict(machine=machine, runs=runs), f'old\n{BY_HAND}\n\n## Read me\n')
+    text = page(dict(machine=machine, runs=runs), f'earlier\n{BY_HAND}\n\n## Read me\n')
     assert '| timm:x | eager | 10.0 | 9.0 to 11.0 | 1.00 | 1.00 to 1.00 |' in text
-    assert text.endswith('## Read me\n') and 'old' not in text
+    assert text.endswith('## Read me\n') and 'earlier' not in text
     # The command writes the same from a file.
     results, target = tmp_path / 'a.json', tmp_path / 'page.md'
     results.write_text(json.dumps(dict(machine=machine, runs=runs)))

@@ -124,7 +124,7 @@ def test_dfc_gates_the_expansion_and_others_weigh_the_depthwise_map():
     x = image(2, 32, 16, 16)
     for kind in ('mmghost.DFCAttention', 'SEAttention'):
         model = AttentionMobileNetV2(attention=dict(type=kind), attention_layers=[3])
-        block = randomize(model).eval().layer3[1]
+        block = randomize(model).layer3[1].eval()
         expand, depthwise, project = block.conv
         out = expand(x)
         if kind == 'SEAttention':
