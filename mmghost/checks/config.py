@@ -46,18 +46,6 @@ def check_num_classes(cfg: Config, dataset: BaseDataset) -> Iterator[Problem]:
             yield Problem(f'{where}.num_classes', what, remedy)
 
 
-def check_frozen(cfg: Config) -> Iterator[Problem]:
-    """Check that layers which are not trained start from weights."""
-    backbone = cfg.model.get('backbone') or {}
-    started = backbone.get('init_cfg') or cfg.get('load_from')
-    frozen, kept = backbone.get('frozen_stages', -1), backbone.get('norm_eval', False)
-    ours = type_name(backbone.get('type')).startswith('GhostNet')
-    if ours and not started and (frozen > -1 or kept):
-        what = f'is random, and frozen_stages={frozen}, norm_eval={kept} keep it so'
-        remedy = '--cfg-options model.backbone.frozen_stages=-1 model.backbone.norm_eval=False'
-        yield Problem('model.backbone', what, remedy, fatal=False)
-
-
 def check_dilations(cfg: Config) -> Iterator[Problem]:
     """Check that the dilations of ASPP are smaller than the maps that it trains on.
 

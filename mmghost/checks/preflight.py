@@ -46,12 +46,7 @@ def preflight(
     """
     problems: list[Problem] = []
     if 'train' in loaders:
-        for check in (
-            checks.check_dilations,
-            checks.check_frozen,
-            checks.check_warm_up,
-        ):
-            problems += check(cfg)
+        problems += [*checks.check_dilations(cfg), *checks.check_warm_up(cfg)]
     if 'val' in loaders:
         problems += checks.check_metric_names(cfg)
     if not data:
@@ -135,21 +130,21 @@ def _load_transforms(cfg: Config, pipeline: Sequence[dict]) -> list[dict]:
 
 def _check_metainfo(node: dict, path: str) -> None:
     """Raise a UserError for class names that the toolbox would not read as they are meant."""
-    metainfo = node.get('metainfo') or {}
+    metainfo, where = node.get('metainfo') or {}, f'{path}.metainfo.classes'
+    classes, problem = metainfo.get('classes', node.get('classes')), None
     if 'CLASSES' in metainfo:
-        raise UserError(
-            f'{path}.metainfo.CLASSES is not read: write classes, in lower case'
+        problem = Problem(
+            where, 'is written CLASSES, which is not read', 'write classes'
         )
-    classes = metainfo.get('classes', node.get('classes'))
-    if not isinstance(classes, str):
-        return
-    file, where = os.path.expanduser(classes), f'{path}.metainfo.classes'
-    what = f'is the text {classes!r}, of which each letter would be a class'
-    problem = Problem(where, what, f'write ({classes!r},) with a comma')
-    if os.path.isfile(file):
-        problem = check_text(file)
-    elif classes.endswith('.txt'):
-        problem = missing_file(file, where)
+    elif isinstance(classes, str):
+        file = os.path.expanduser(classes)
+        if os.path.isfile(file):
+            problem = check_text(file)
+        elif classes.endswith('.txt'):
+            problem = missing_file(file, where)
+        else:
+            what = f'is the text {classes!r}, of which each letter would be a class'
+            problem = Problem(where, what, f'write ({classes!r},) with a comma')
     if problem:
         raise UserError(str(problem))
 
@@ -164,9 +159,7 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, dict]]:
     """Yield the datasets inside wrappers such as RepeatDataset and ConcatDataset."""
     if isinstance(node, dict):
         parts = [('', node.get('dataset'))] if 'dataset' in node else []
-        parts += [
-            (f's[{i}]', part) for i, part in enumerate(node.get('datasets') or ())
-        ]
+        parts += [(f's[{i}]', p) for i, p in enumerate(node.get('datasets') or ())]
         for key, part in parts:
             yield from _leaves(part, f'{path}.dataset{key}')
         if not parts:

@@ -26,16 +26,12 @@ class Toolbox(NamedTuple):
     distributions: tuple[str, str]
 
 
-# fmt: off
-TOOLBOXES = {
-    box.scope: box
-    for box in (
-        Toolbox('mmdet', 'detection', ('onedl-mmdetection', 'mmdet')),
-        Toolbox('mmseg', 'segmentation', ('onedl-mmsegmentation', 'mmsegmentation')),
-        Toolbox('mmpretrain', 'classification', ('onedl-mmpretrain', 'mmpretrain')),
-    )
-}
-# fmt: on
+_ALL = (
+    Toolbox('mmdet', 'detection', ('onedl-mmdetection', 'mmdet')),
+    Toolbox('mmseg', 'segmentation', ('onedl-mmsegmentation', 'mmsegmentation')),
+    Toolbox('mmpretrain', 'classification', ('onedl-mmpretrain', 'mmpretrain')),
+)
+TOOLBOXES = {box.scope: box for box in _ALL}
 
 
 def type_name(kind: Any) -> str:
@@ -68,9 +64,8 @@ def toolbox_of(cfg: Config) -> Toolbox:
     box = TOOLBOXES[scope]
     if importlib.util.find_spec(scope) is None:
         raise UserError(
-            f'{cfg.filename} is a config of {scope}, which is not installed: '
-            f'pip install {box.distributions[0]} (beside onedl-mmcv) or '
-            f'pip install {box.distributions[1]} (beside mmcv or mmcv-lite)'
+            f'{cfg.filename} is a config of {scope}, which is not installed: pip install '
+            f'{box.distributions[0]} (beside onedl-mmcv) or {box.distributions[1]}'
         )
     return box
 
@@ -85,10 +80,8 @@ def find_class(registry: Registry, kind: Any, cfg: Config) -> type | None:
 def takes_rgb(preprocessor: nn.Module) -> bool:
     """Return True if a data preprocessor turns images, loaded as BGR, into RGB."""
     # The names of mmpretrain, of mmseg's releases, and of mmengine for the others.
-    for name in ('to_rgb', 'channel_conversion', '_channel_conversion'):
-        if hasattr(preprocessor, name):
-            return bool(getattr(preprocessor, name))
-    return False
+    names = ('to_rgb', 'channel_conversion', '_channel_conversion')
+    return any(getattr(preprocessor, name, False) for name in names)
 
 
 def option_key(path: str) -> str:

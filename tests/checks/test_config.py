@@ -78,12 +78,10 @@ def test_early_stopping_by_a_name_that_no_metric_has_is_refused(tmp_path):
 def test_any_name_behind_the_prefix_of_another_metric_passes(tmp_path):
     cfg = folders(tmp_path)
     cfg.val_evaluator = [dict(type='Accuracy'), dict(type='SingleLabelMetric')]
-    hook = dict(type='CheckpointHook', save_best='single-label/f1-score')
-    cfg.default_hooks = dict(checkpoint=hook)
-    assert found(cfg) == []
-    hook['save_best'] = 'f1-score'
-    cfg.default_hooks = dict(checkpoint=hook)
-    assert 'single-label/' in only(cfg).remedy
+    for name, count in (('single-label/f1-score', 0), ('f1-score', 1)):
+        hook = dict(type='CheckpointHook', save_best=name)
+        cfg.default_hooks = dict(checkpoint=hook)
+        assert len(found(cfg)) == count
 
 
 def test_a_result_name_that_passes_is_one_that_the_metric_gives(tmp_path):
@@ -154,14 +152,6 @@ def test_a_warm_up_that_never_ends_is_refused(tmp_path, end, said):
         optimizer.step()
         schedule.step()
     assert (optimizer.param_groups[0]['lr'] < 0.5) == said
-
-
-def test_frozen_layers_without_weights_are_said_and_stop_nothing(tmp_path):
-    cfg = folders(tmp_path)
-    cfg.model.backbone = dict(type='GhostNetV2', frozen_stages=2)
-    assert not only(cfg).fatal
-    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='a.pth')
-    assert found(cfg) == []
 
 
 def dilated(stride: int, crop: int, dilations=(1, 12, 24, 36)) -> Config:

@@ -232,7 +232,10 @@ def test_a_list_of_classes_that_is_missing_is_named(tmp_path):
 def test_class_names_under_the_old_key_are_refused(tmp_path):
     cfg = coco(tmp_path)
     cfg.val_dataloader.dataset.metainfo = dict(CLASSES=('cat', 'dog'))
-    with pytest.raises(UserError, match=r'val_dataloader\.dataset\.metainfo\.CLASSES'):
+    with pytest.raises(
+        UserError,
+        match=r'val_dataloader\.dataset\.metainfo\.classes: is written CLASSES',
+    ):
         found(cfg)
 
 

@@ -9,49 +9,57 @@ from PIL import Image
 from .data import found, only, segmentation, segmentation_config
 
 
-def every(root: Path, change, split: str = 'train') -> None:
-    """Change all label maps of a split."""
-    for path in sorted((root / 'labels' / split).iterdir()):
-        Image.fromarray(change(np.asarray(Image.open(path)).copy())).save(path)
+def change(paths: list[Path], function) -> None:
+    for path in paths:
+        Image.fromarray(function(np.asarray(Image.open(path)).copy())).save(path)
 
 
-def one(root: Path, change) -> Path:
+def every(root: Path, function, split: str = 'train') -> None:
+    change(sorted((root / 'labels' / split).iterdir()), function)
+
+
+def one(root: Path, function) -> Path:
     path = root / 'labels/train/2.png'
-    Image.fromarray(change(np.asarray(Image.open(path)).copy())).save(path)
+    change([path], function)
     return path
 
 
 def with_pixel(value: int):
-    def change(labels: np.ndarray) -> np.ndarray:
+    def write(labels: np.ndarray) -> np.ndarray:
         labels[3, 5] = value
         return labels
 
-    return change
+    return write
+
+
+def as_255(labels: np.ndarray) -> np.ndarray:
+    return np.where(labels > 0, 255, 0).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
-    ('change', 'words'),
+    ('function', 'words'),
     [
         (lambda labels: labels[:30], 'is 50x30 px, its image 50x40 px'),
         (lambda labels: np.stack([labels] * 3, -1), 'is a color image'),
     ],
 )
-def test_a_label_map_that_does_not_fit_is_named(tmp_path, change, words):
+def test_a_label_map_that_does_not_fit_is_named(tmp_path, function, words):
     cfg = segmentation(tmp_path)
-    path = one(tmp_path, change)
+    path = one(tmp_path, function)
     problem = only(cfg)
     assert problem.fatal
     assert f'1 of 4 label maps cannot be used: {path} {words}' in problem.what
 
 
-@pytest.mark.parametrize('value', [2, 38, 254])
-def test_a_value_that_is_no_class_is_named(tmp_path, value):
+@pytest.mark.parametrize('value', [2, 11, 254])
+def test_a_value_that_is_no_class_is_named_with_the_way_out(tmp_path, value):
     cfg = segmentation(tmp_path)
     path = one(tmp_path, with_pixel(value))
     problem = only(cfg)
     assert problem.what == (
         f'label maps hold {value}, such as {path}; 2 classes go from 0 to 1, 255 is ignored'
     )
+    assert '--ignore-label' in problem.remedy
 
 
 @pytest.mark.parametrize('value', [0, 1, 255])
@@ -66,7 +74,7 @@ def test_classes_and_what_is_ignored_pass(tmp_path, value):
 )
 def test_masks_of_0_and_255_are_refused_with_the_reason(tmp_path, classes):
     cfg = segmentation(tmp_path, classes)
-    every(tmp_path, lambda labels: np.where(labels > 0, 255, 0).astype(np.uint8))
+    every(tmp_path, as_255)
     problem = only(cfg)
     assert problem.fatal
     assert 'no pixel of 4 label maps is of the classes cell (1)' in problem.what
@@ -78,7 +86,7 @@ def test_masks_of_0_and_255_are_refused_with_the_reason(tmp_path, classes):
 
 def test_masks_of_0_and_255_that_leave_no_class_are_refused(tmp_path):
     cfg = segmentation(tmp_path, reduce_zero_label=True)
-    every(tmp_path, lambda labels: np.where(labels > 0, 255, 0).astype(np.uint8))
+    every(tmp_path, as_255)
     every(tmp_path, lambda labels: labels + (labels < 255), 'val')
     problem = only(cfg)
     assert problem.fatal
@@ -94,12 +102,27 @@ def test_a_class_that_never_occurs_is_said_and_stops_nothing(tmp_path):
 
 
 def test_one_class_and_the_rest_ignored_passes_where_no_other_class_is_named(tmp_path):
-    cfg = segmentation(tmp_path, ('cell',))
+    assert found(segmentation(tmp_path, ('cell',))) == []
+
+
+def test_label_maps_that_a_transform_of_the_users_own_changes_are_not_judged(tmp_path):
+    from mmcv.transforms import BaseTransform
+
+    class FromBinary(BaseTransform):
+        def transform(self, results):
+            return results
+
+    cfg = segmentation(tmp_path)
+    every(tmp_path, as_255)
+    cfg.train_dataloader.dataset.pipeline = [
+        *cfg.train_dataloader.dataset.pipeline,
+        dict(type=FromBinary),
+    ]
     assert found(cfg) == []
 
 
 def test_no_value_that_mmseg_trains_on_is_refused_and_no_other_accepted(tmp_path):
-    """Against mmseg's own loading, all 256 values of ADE20K, all and some classes."""
+    """All 256 values under all of ADE20K's classes and under some of them."""
     from mmseg.datasets import ADE20KDataset
 
     values = np.resize(np.arange(256, dtype=np.uint8), (40, 50))
@@ -108,10 +131,8 @@ def test_no_value_that_mmseg_trains_on_is_refused_and_no_other_accepted(tmp_path
         dataset = cfg.train_dataloader.dataset
         dataset.type, dataset.reduce_zero_label = 'ADE20KDataset', True
         every(tmp_path, lambda labels: values)
-        problem = only(cfg, ['train'])
-        assert (
-            'label maps hold 150, 151, 152, 153, 154 and 99 more (after' in problem.what
-        )
+        what = only(cfg, ['train']).what
+        assert 'label maps hold 150, 151, 152, 153, 154 and 99 more (after' in what
         every(tmp_path, lambda labels: np.where(values > 150, 255, values))
         assert found(cfg, ['train']) == []
 
@@ -141,8 +162,8 @@ def test_names_that_do_not_pair_are_shown_with_the_settings(
         path.rename(path.with_name(path.stem + end))
     problem = only(segmentation_config(tmp_path), ['train'])
     assert f'{tmp_path}/images/train/0{image_end} should have' in problem.what
+    assert problem.remedy.startswith('set img_suffix and seg_map_suffix; there is ')
     assert f'0{map_end}' in problem.remedy
-    assert 'set img_suffix and seg_map_suffix' in problem.remedy
     fits = dict(img_suffix=image_end, seg_map_suffix=map_end)
     assert found(segmentation_config(tmp_path, **fits)) == []
 
