@@ -57,14 +57,10 @@ class MergedGroupsConstructor(DefaultOptimWrapperConstructor):
     """
 
     def add_params(
-        self,
-        params: list[dict],
-        module: nn.Module,
-        prefix: str = '',
-        is_dcn_module: int | float | None = None,
+        self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any
     ) -> None:
         """Add the parameters of a module and its children, merged at the root."""
-        super().add_params(params, module, prefix, is_dcn_module)
+        super().add_params(params, module, prefix, **kwargs)
         if prefix:
             return
         merged: dict[tuple, dict] = {}
@@ -85,9 +81,8 @@ class TimmEMA(ExponentialMovingAverage):
     Args:
         model: The model to average.
         momentum: Share of the new weights, 1 - ``decay`` of timm.
-        interval: Iterations between two updates. With accumulated gradients, as many as
-            are accumulated.
-        device: Device of the average. Defaults to that of the model.
+        **kwargs: ``interval`` (the number of accumulated gradients, if any) and
+            ``device`` of mmengine's averages.
 
     Example:
         >>> custom_hooks = [
@@ -95,14 +90,8 @@ class TimmEMA(ExponentialMovingAverage):
         ... ]
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        momentum: float = 1e-4,
-        interval: int = 1,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__(model, momentum, interval, device, update_buffers=True)
+    def __init__(self, model: nn.Module, momentum: float = 1e-4, **kwargs: Any) -> None:
+        super().__init__(model, momentum, update_buffers=True, **kwargs)
         # mmengine copies the weights at step 0. Counted from 1, the update falls on the
         # last iteration of an interval, which is the one that steps the optimizer.
         self.steps.fill_(1)

@@ -3,8 +3,6 @@
 It needs mmpretrain. Configs that use it list this module in ``custom_imports``.
 """
 
-from typing import Any
-
 from mmpretrain.models import ClsDataPreprocessor
 
 from ..registry import MODELS, register
@@ -24,7 +22,7 @@ class ErasingDataPreprocessor(ClsDataPreprocessor):
         **kwargs: Arguments of ClsDataPreprocessor.
     """
 
-    def __init__(self, *args: Any, erasing: dict | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args, erasing: dict | None = None, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.erasing = None
         if erasing is not None:

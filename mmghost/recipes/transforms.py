@@ -1,7 +1,5 @@
 """RandAugment of the ImageNet recipe, timm's ``rand-m9-mstd0.5``."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
@@ -30,7 +28,7 @@ class TimmRandAugment(BaseTransform):
         magnitude_std: float = 0.5,
         num_ops: int = 2,
         prob: float = 0.5,
-        fill: Sequence[int] = (124, 116, 104),
+        fill: tuple[int, int, int] = (124, 116, 104),
     ) -> None:
         from timm.data.auto_augment import RandAugment, rand_augment_ops
 
