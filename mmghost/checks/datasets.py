@@ -32,11 +32,17 @@ def check_dataset(
     Returns:
         The problems, and the images that it names.
     """
-    backend = (getattr(dataset, 'backend_args', None) or {}).get('backend', 'local')
     kinds = {cls.__name__: cls for cls in type(dataset).__mro__}
-    problems = list(_check_places(dataset, path)) if backend == 'local' else []
-    known = kinds.keys() & {'CocoDataset', 'BaseSegDataset', 'CustomDataset'}
-    if problems or not known or backend != 'local':
+    if (getattr(dataset, 'backend_args', None) or {}).get(
+        'backend', 'local'
+    ) != 'local':
+        return [], []
+    problems = list(_check_places(dataset, path))
+    if problems or not kinds.keys() & {
+        'CocoDataset',
+        'BaseSegDataset',
+        'CustomDataset',
+    }:
         return problems, []
     source, maps = dataset.ann_file or '', []
     if 'CocoDataset' in kinds:

@@ -22,7 +22,6 @@ from ..errors import examples
 from .problems import Problem
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-_EXIF_ORIENTATION = 0x0112
 _FEW = 66  # values; 14-bit data that is cut to 8 bit keeps 64
 # What opening a damaged file with Pillow raises.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -52,7 +51,7 @@ def image_size(path: str) -> tuple[int, int] | None:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= 5
+            turned = image.getexif().get(0x0112, 1) >= 5  # orientation
     except _DAMAGED:
         return None
     return (width, height) if turned else (height, width)
@@ -107,19 +106,14 @@ def image_fault(path: str, loader: Any = None, decode: bool = False) -> str | No
         return None
     backend = getattr(loader, 'imdecode_backend', 'cv2')
     return (
-        f'is a {kind}, which the backend {backend!r} of LoadImageFromFile cannot read; '
-        '8-bit PNG and JPEG are safe'
+        f'is a {kind}, which the backend {backend!r} of LoadImageFromFile cannot read'
     )
 
 
 def look_at(
     items: Sequence[Any], look: Callable[[Any], Any], seconds: float
 ) -> list[tuple[Any, Any]]:
-    """Look at as many items as time allows, in threads and in random order.
-
-    Returns:
-        The items looked at, each with what ``look`` returned.
-    """
+    """Return as many items as time allows, in random order, with what ``look`` returns."""
     deadline = time.monotonic() + seconds
     items = random.Random(0).sample(items, len(items))
     done: list[tuple[Any, Any]] = []
@@ -145,10 +139,9 @@ def check_images(
     problems = []
     for fault, group in groups.items():
         what = f'{len(group)} of {len(opened)} images opened cannot be used: '
-        what += (
-            f'{examples(group)} - each {fault}' if group[1:] else f'{group[0]} {fault}'
-        )
-        problems.append(Problem(where, what, 'replace or convert these files'))
+        what += f'{examples(group)}{" each" * (len(group) > 1)} {fault}'
+        remedy = 'replace these files, or convert them to 8-bit PNG or JPEG'
+        problems.append(Problem(where, what, remedy))
     return problems, len(opened)
 
 
@@ -195,8 +188,7 @@ def check_values(paths: Sequence[str], where: str, loader: Any) -> list[Problem]
         return set(np.unique(image[:: max(1, len(image) // 256)]).tolist())
 
     paths = random.Random(0).sample(paths, min(16, len(paths)))
-    loaded: set[float] = set()
-    raw: set[float] = set()
+    loaded, raw = set[float](), set[float]()
     for path in paths:
         image = _read(path, loader)
         loaded |= values(image) if image is not None else set()
@@ -209,9 +201,9 @@ def check_values(paths: Sequence[str], where: str, loader: Any) -> list[Problem]
     cut = len(raw) > 2 * len(loaded)
     if not loaded or not raw or not (cut or max(loaded) < 16):
         return []
+    loads, stored = (f'from {min(v):g} to {max(v):g}' for v in (loaded, raw))
     what = (
-        f'after loading, the values of {len(paths)} images go from {min(loaded):g} to '
-        f'{max(loaded):g} of 255 (in the files from {min(raw):g} to {max(raw):g})'
+        f'{len(paths)} images have values {loads} of 255 after loading, {stored} before'
     )
     remedy = 'convert the images to 8 bit so that they use the range from 0 to 255'
     return [Problem(where, what, remedy, fatal=cut and len(loaded) <= _FEW // 2)]

@@ -21,15 +21,15 @@ def check_label_maps(
     Args:
         dataset: A dataset of mmseg that :func:`~mmghost.checks.check_dataset` passed.
         where: Its place in the config.
-        seconds: 0 looks at none, infinity at all.
+        seconds: Time for it.
         train: Whether each class should occur.
 
     Returns:
         What was found, and how many label maps were looked into.
     """
     load = [t for t in dataset.pipeline.transforms if hasattr(t, '_load_seg_map')]
-    classes = dataset.metainfo.get('classes')
-    if not load or not classes:
+    classes, entries = dataset.metainfo.get('classes'), dataset.data_list
+    if not load or not classes or not entries or 'seg_map_path' not in entries[0]:
         return [], 0
 
     def look(entry: dict) -> str | list[int]:
@@ -44,7 +44,7 @@ def check_label_maps(
             return 'is {1}x{0} px, its image {3}x{2} px'.format(*labels.shape, *size)
         return np.flatnonzero(np.bincount(labels.ravel())).tolist()
 
-    looked = look_at(dataset.data_list, look, seconds)
+    looked = look_at(entries, look, seconds)
     faults = [f'{e["seg_map_path"]} {v}' for e, v in looked if isinstance(v, str)]
     if faults:
         what = f'{len(faults)} of {len(looked)} label maps cannot be used: '

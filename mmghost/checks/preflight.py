@@ -66,19 +66,15 @@ def preflight(
             problems += _check_class_folders(dataset, path, folders)
             problems += checks.check_num_classes(cfg, dataset) if train else []
             load = [t for t in dataset.pipeline.transforms if hasattr(t, 'color_type')]
-            load_image = load[0] if load else None
+            transform, left = load[0] if load else None, deadline - time.monotonic()
+            found, opened = check_images(images, path, transform, left, decode)
+            problems += found or check_values(images if opened else (), path, transform)
             left = deadline - time.monotonic()
-            found, opened = check_images(images, path, load_image, left, decode)
+            found, maps = check_label_maps(dataset, path, left, train)
             problems += found
-            if opened and not found:
-                problems += check_values(images, path, load_image)
-            maps = 0
-            if dataset.data_list and 'seg_map_path' in dataset.data_list[0]:
-                left = deadline - time.monotonic()
-                found, maps = check_label_maps(dataset, path, left, train)
-                problems += found
-            what = f'{len(images)} images named, {opened} opened'
-            what += f', {maps} label maps looked into' if maps else ''
+            what = (
+                f'{len(images)} images, {opened} opened, {maps} label maps looked into'
+            )
             note(f'preflight: {path}: {what}')
         problems += checks.check_evaluators(cfg, loader, datasets, annotations)
     return list(dict.fromkeys(problems))

@@ -121,7 +121,7 @@ def test_16_bit_files_that_lose_their_values_by_loading_are_named(
     noise = generator.integers(0, 2**bits, (40, 50), dtype=np.uint16)
     rewrite(tmp_path / 'train', noise, suffix)
     problem = only(cfg)
-    assert f'go from 0 to {last} of 255 (in the files from ' in problem.what
+    assert f'values from 0 to {last} of 255 after loading, from ' in problem.what
     assert 'convert the images to 8 bit' in problem.remedy
     assert problem.fatal == (bits < 14)
 
@@ -130,7 +130,7 @@ def test_by_pillow_16_bit_files_are_clipped_and_that_is_said(tmp_path):
     cfg = folders(tmp_path)
     rewrite(tmp_path / 'train', np.arange(300, 2300, dtype=np.uint16).reshape(40, 50))
     cfg.train_dataloader.dataset.pipeline[0].imdecode_backend = 'pillow'
-    assert 'go from 255 to 255 of 255 (in the files from 300' in only(cfg).what
+    assert 'from 255 to 255 of 255 after loading, from 300' in only(cfg).what
 
 
 def test_values_that_use_the_range_pass_and_0_and_1_do_not(tmp_path):
@@ -141,7 +141,7 @@ def test_values_that_use_the_range_pass_and_0_and_1_do_not(tmp_path):
         assert found(cfg) == []
     rewrite(tmp_path / 'train', np.eye(40, 50, dtype=np.uint8))
     problem = only(cfg)
-    assert 'go from 0 to 1 of 255' in problem.what
+    assert 'from 0 to 1 of 255' in problem.what
     assert not problem.fatal
 
 
