@@ -4,8 +4,8 @@
 # Numbers: not trained by this project; see projects/ablation/README.md.
 _base_ = '../../../configs/classification/ghostnetv2-1.0_8xb128_in1k.py'
 custom_imports = dict(
-    imports=['mmghost', 'projects.ablation'], allow_failed_imports=False
-)
+    imports=['mmghost', 'mmghost.recipes.preprocessing', 'projects.ablation'],
+    allow_failed_imports=False)
 
 model = dict(
     backbone=dict(_delete_=True, type='AttentionMobileNetV2'),
@@ -15,6 +15,4 @@ model = dict(
         num_classes=1000,
         in_channels=1280,
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
-        topk=(1, 5),
-    ),
-)
+        topk=(1, 5)))
