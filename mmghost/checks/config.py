@@ -17,7 +17,7 @@ from .toolbox import find_class, option_key, type_name, walk
 _HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head', 'head')
 # Results of the metrics that our configs have, behind the prefix: the form, an example.
 _RESULTS = {
-    'CocoMetric': (r'(bbox|segm)_mAP(_50|_75|_[sml])?|\w+_precision|AR@.+', 'bbox_mAP'),
+    'CocoMetric': (r'(bbox|segm)_(mAP(_\w+)?|AR@.+)|AR@.+|.+_precision', 'bbox_mAP'),
     'IoUMetric': (r'aAcc|m(IoU|Acc|Dice|Fscore|Precision|Recall)', 'mIoU'),
     'Accuracy': (r'top\d+(_.+)?', 'top1'),
 }

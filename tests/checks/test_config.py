@@ -9,7 +9,6 @@ from mmengine.config import Config
 from mmghost.checks import Problem, preflight, raise_if_fatal
 from mmghost.checks.config import check_dilations
 from mmghost.errors import UserError
-from tests.helpers import of_the_tree
 
 from .data import coco, folders, found, only, segmentation, segmentation_config
 
@@ -178,13 +177,12 @@ def test_dilations_beyond_the_map_are_refused_with_some_that_fit(
         assert problem.remedy.endswith(f'model.decode_head.dilations="{fitting}"')
 
 
-def test_every_config_here_passes(root):
-    paths = of_the_tree((root / 'configs').rglob('*.py'))
-    assert len(paths) > 30
-    for path in paths[::9]:  # tests/configs trains them all
-        cfg = Config.fromfile(path)
-        if 'model' in cfg:
-            assert found(cfg, data=False) == [], path
+@pytest.mark.parametrize(
+    'name',
+    ['retinanet_ghostnetv2_coco', 'deeplabv3_ghostnetv2_ade20k', 'ghostnetv2_imagenet'],
+)
+def test_configs_here_pass(root, name):
+    assert found(Config.fromfile(root / f'configs/{name}.py'), data=False) == []
 
 
 def test_the_data_is_left_alone_where_that_is_asked_for(tmp_path):
