@@ -33,9 +33,7 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     Raises:
         WeightsError: If the checkpoint has several GhostNets.
     """
-    places = [
-        name for name, part in model.named_modules() if isinstance(part, GhostNet)
-    ]
+    places = [n for n, m in model.named_modules() if isinstance(m, GhostNet)]
     if len(places) != 1 or not places[0].endswith('backbone'):
         return False
     # In what mmengine resumes from, `state_dict` is what to take, averaged or not.
@@ -60,15 +58,11 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
         if parts & (wanted - renamed.keys()):
             return False
         adapted = {n: v for n, v in renamed.items() if n in wanted}
-        message = (
-            f'{len(adapted)} tensors of {origin.kind} renamed for this '
-            f'{type(model).__name__}'
-        )
-        if len(adapted) < len(renamed):
-            message += f'; {len(renamed) - len(adapted)} are not part of it'
-        if origin.left_out:
-            parts = ', '.join(f'{n} of {part}' for part, n in origin.left_out.items())
-            message += f'; left out: {parts}'
+        message = f'{len(adapted)} tensors of {origin.kind} renamed for this '
+        message += f'{type(model).__name__}; '
+        message += f'{len(renamed) - len(adapted)} are not part of it'
+        for part, count in origin.left_out.items():
+            message += f'; left out: {count} of {part}'
     else:
         return False
     if key is None:

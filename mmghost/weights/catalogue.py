@@ -93,10 +93,7 @@ def get_model(
         UserError: If the name is unknown, or the weights cannot be fetched or loaded.
 
     Example:
-        >>> import mmghost, torch
-        >>> model = mmghost.get_model('ghostnetv2-1.0').eval()
-        >>> model(torch.rand(1, 3, 224, 224)).shape
-        torch.Size([1, 1000])
+        >>> import mmghost
         >>> backbone = mmghost.get_model('ghostnetv1-1.1', out_indices=(2, 3, 4))
         >>> backbone.out_channels
         (44, 124, 176)
@@ -104,10 +101,7 @@ def get_model(
     found, checkpoint = entry(name), pretrained
     tags = {weights.tag: weights for weights in found.weights}
     if pretrained is True and not tags:
-        raise WeightsError(
-            f'{name}: no weights are published; mmghost.list_models(pretrained=True) '
-            'has the models with weights'
-        )
+        raise WeightsError(f'{name}: no weights are published')
     tag = next(iter(tags)) if pretrained is True else pretrained
     if tag in tags:
         checkpoint = tags[tag].url
@@ -116,10 +110,10 @@ def get_model(
     elif tag and not os.path.exists(tag) and (hint := did_you_mean(str(tag), tags, 1)):
         raise WeightsError(f'pretrained={tag!r}: there is no such file{hint}')
     if 'out_indices' in kwargs:
-        cls = {1: GhostNetV1, 2: GhostNetV2, 3: GhostNetV3}[found.version]
+        cls = (GhostNetV1, GhostNetV2, GhostNetV3)[found.version - 1]
         model: GhostNet = cls(found.width, **kwargs)
     else:
-        version = {1: dict(dfc=None), 2: {}, 3: dict(branches=3)}[found.version]
+        version = (dict(dfc=None), {}, dict(branches=3))[found.version - 1]
         kwargs = {**version, 'num_classes': num_classes, **kwargs}
         model = GhostNetClassifier(found.width, **kwargs)
     if checkpoint:

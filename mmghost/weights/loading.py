@@ -75,7 +75,6 @@ class _Fit:
         more = [n for n in state if n not in wanted and not n.endswith(COUNTER)]
         self.unknown = [n for n in more if _part(n) in built or not _PARTS.match(n)]
         self.left_out = Counter(map(_part, more)) - Counter(map(_part, self.unknown))
-
         # Whether one is deployed, or has branches, and the other is not.
         self.other_form = len({self.here.form, self.there.form} - {None}) > 1
 

@@ -114,20 +114,19 @@ def _choose(names: list[str], wanted: str | None, source: str) -> str:
                 f'{source}: has no GhostNet with the prefix {wanted!r}; it has {found}'
             )
         return wanted
-    preferred = [p for p in ('', 'backbone.') if p in prefixes] or prefixes
-    if len(prefixes) > 1 and preferred is prefixes:
+    preferred = next(p for p in ('', 'backbone.', prefixes[0]) if p in prefixes)
+    if len(prefixes) > 1 and preferred not in ('', 'backbone.'):
         raise WeightsError(
             f'{source}: has several GhostNets, {found}; choose one with prefix='
         )
-    return preferred[0]
+    return preferred
 
 
 def _branch_name(name: str) -> str:
     """Return this project's name of a weight in a branch of GhostNetV3.
 
-    ``ghost1.primary_rpr_conv.0.bn1.bias`` (timm; the authors have ``bn``) is
-    ``ghost1.primary_conv.0.convs.0.bn.bias`` here, ``cheap_rpr_scale`` is
-    ``cheap_operation.0.scale`` and ``dw_rpr_conv`` is ``conv_dw.convs``.
+    ``primary_rpr_conv.0.bn1.bias`` (timm; the authors have ``bn``) is
+    ``primary_conv.0.convs.0.bn.bias`` here.
     """
     for theirs, ours in _BRANCHED.items():
         if f'.{theirs}' in name:
@@ -170,8 +169,6 @@ def to_mmpretrain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _kind(prefix: str, found: Mapping[str, Tensor], left_out: Counter) -> str:
     heads = [part for part in left_out if re.search('neck|head', part)]
     has_head = any(name.startswith(HEAD) for name in found)
-    if 'timm_model.' in prefix:
-        return "mmpretrain's wrapper of timm"
     if prefix.endswith('backbone.') and (has_head or heads):
         if has_head or heads == ['head']:
             return 'a classifier of mmpretrain'

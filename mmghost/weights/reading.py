@@ -61,8 +61,7 @@ class WeightFile:
     @property
     def meta(self) -> dict[str, Any]:
         """What mmengine and mmghost note beside the weights."""
-        meta = self.content.get('meta')
-        return meta if isinstance(meta, dict) else {}
+        return dict(self.content.get('meta') or {})
 
 
 def read(source: str | os.PathLike) -> WeightFile:
@@ -222,7 +221,7 @@ def _from_hub(
 
     try:
         return Path(huggingface_hub.hf_hub_download(repo, name, revision=revision))
-    except (OSError, ValueError) as error:  # also requests' and httpx' errors
+    except Exception as error:  # of the HTTP library that it uses
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise WeightsError(
             f'{source}: cannot be fetched from {huggingface_hub.constants.ENDPOINT}: '

@@ -22,9 +22,6 @@ def test_the_network_has_the_parameters_that_the_catalogue_names(name):
         model = mmghost.get_model(name)
     entry = catalogue.entry(name)
     assert sum(p.numel() for p in model.parameters()) == entry.parameters
-    with torch.device('meta'):
-        backbone = mmghost.get_model(name, out_indices=(4,))
-    assert type(backbone).__name__ == f'GhostNetV{entry.version}'
 
 
 @pytest.fixture()
@@ -43,11 +40,10 @@ def published(torch_home):
     return put
 
 
-@pytest.mark.parametrize('pretrained', [True, 'release'])
-def test_published_weights_are_loaded(pretrained, published):
+def test_published_weights_are_loaded(published):
     state = timm_network('ghostnetv2_100').state_dict()
     published('release', state)
-    model = mmghost.get_model('ghostnetv2-1.0', pretrained=pretrained)
+    model = mmghost.get_model('ghostnetv2-1.0', pretrained=True)
     assert torch.equal(model.classifier.weight, state['classifier.weight'])
 
 

@@ -8,8 +8,8 @@ import torch
 
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2
 from mmghost.weights import WeightsError, convert, load_pretrained, publish
-from tests.helpers import image, randomize
-from tests.weights.conftest import WIDTH, small_state, timm_network
+from tests.helpers import image
+from tests.weights.conftest import WIDTH, filled, small_state, timm_network
 from tests.weights.models import image_classifier
 from tests.weights.writers import mindspore_names, write_mindspore
 
@@ -31,13 +31,24 @@ def source(tmp_path):
     return tmp_path / 'source.pth'
 
 
-@pytest.mark.parametrize('name', ['ghostnet_050', 'ghostnetv2_100', 'ghostnetv3_100'])
-def test_timms_file_to_mmpretrain_and_back_is_timms(name, tmp_path):
-    state = dict(timm_network(name).state_dict())
+@pytest.mark.parametrize(
+    ('name', 'network'),
+    [
+        ('ghostnet_050', dict(dfc=None)),
+        ('ghostnetv2_100', {}),
+        ('ghostnetv3_100', dict(branches=3)),
+    ],
+)
+def test_the_release_form_has_timms_names_and_converts_back(name, network, tmp_path):
+    state = small_state(**network)
     torch.save(state, tmp_path / 'a.pth')
-    convert(tmp_path / 'a.pth', tmp_path / 'b.pth', 'mmpretrain')
-    convert(tmp_path / 'b.pth', tmp_path / 'c.pth', 'release')
-    assert same(load(tmp_path / 'c.pth')['state_dict'], state)
+    convert(tmp_path / 'a.pth', tmp_path / 'b.pth', 'release')
+    found = load(tmp_path / 'b.pth')['state_dict']
+    assert found.keys() == timm_network(name).state_dict().keys()
+    convert(tmp_path / 'b.pth', tmp_path / 'c.pth', 'mmpretrain')
+    ours = GhostNetClassifier(WIDTH, **network)
+    load_pretrained(ours, tmp_path / 'c.pth')
+    assert same(dict(ours.state_dict()), state)
 
 
 def test_the_converted_classifier_is_mmpretrains_own(source, tmp_path):
@@ -167,7 +178,7 @@ def test_the_name_has_the_hash_of_the_file(end, source, tmp_path):
 def test_averaged_weights_are_published(key, tmp_path):
     """mmengine's EMAHook writes them as `state_dict`, timm as `state_dict_ema`."""
     averaged = small_state(GhostNetV1)
-    trained = randomize(GhostNetV1(WIDTH), seed=9).state_dict()
+    trained = filled(GhostNetV1(WIDTH), seed=9).state_dict()
     other = 'state_dict' if key == 'state_dict_ema' else 'ema_state_dict'
     torch.save({other: trained, key: averaged}, tmp_path / 'a.pth')
     path = publish(tmp_path / 'a.pth', tmp_path / 'model.pth')

@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
 from mmghost.weights import load_pretrained
 from mmghost.weights.reading import _HAS_SAFE_GLOBALS
-from tests.helpers import image, randomize, relative_error
-from tests.weights.conftest import FAMILY, WIDTH, small_state, timm_network
+from tests.helpers import image, relative_error
+from tests.weights.conftest import FAMILY, WIDTH, filled, small_state, timm_network
 from tests.weights.models import ALL
 from tests.weights.writers import mindcv_names, mindspore_names, write_mindspore
 
@@ -188,7 +188,7 @@ def test_a_backbone_of_any_depth_takes_its_part(out_indices, tmp_path):
 
 
 def test_a_deployed_file_loads_into_the_deployed_form(tmp_path):
-    source = randomize(GhostNetV2(WIDTH)).switch_to_deploy()
+    source = filled(GhostNetV2(WIDTH)).switch_to_deploy()
     torch.save(source.state_dict(), tmp_path / 'a.pth')
     backbone = GhostNetV2(WIDTH, deploy=True)
     load_pretrained(backbone, tmp_path / 'a.pth')
