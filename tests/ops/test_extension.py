@@ -24,7 +24,10 @@ def python(root, *arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.skipif(ops.in_use() != 'fallback', reason='mmcv has compiled operators')
 def test_stand_ins_are_installed_lazily_and_announced_once(root):
-    done = python(root, '-c', """
+    done = python(
+        root,
+        '-c',
+        """
 import sys
 try:
     import mmcv.ops
@@ -44,7 +47,8 @@ assert mmcv._ext is sys.modules['mmcv._ext']
 assert check_ops_exist() and mmcv_full_available()
 assert mmcv.ops.nms(torch.tensor([[0., 0., 4., 4.]]), torch.ones(1), 0.5)[1] == 0
 print(collect_env()['MMCV Compiler'])
-""")
+""",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == 'none (stand-ins of mmghost)\n'
     assert done.stderr.count('stand-ins of mmghost') == 1, done.stderr
@@ -72,7 +76,7 @@ def test_compiled_operators_are_left_alone_and_fallback_comes_before_them(monkey
         assert ops.install() == 'native'
         assert sys.modules['mmcv._ext'] is compiled
     monkeypatch.setenv(ops.VARIABLE, 'fallback')
-    with pytest.raises(ImportError, match='import mmghost before mmcv.ops'):
+    with pytest.raises(ImportError, match='import mmghost before'):
         ops.install()
 
 
@@ -93,7 +97,7 @@ def test_a_choice_that_cannot_be_met_is_refused(monkeypatch, mode, error, messag
 def test_missing_torchvision_is_explained_at_the_first_call(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torchvision', None)
     monkeypatch.delitem(sys.modules, 'mmghost.ops.operators', raising=False)
-    with pytest.raises(ImportError, match='torchvision built for torch .*doctor'):
+    with pytest.raises(ImportError, match=r'torchvision built for torch .*doctor'):
         _ = extension.make_extension().nms
 
 
