@@ -75,7 +75,10 @@ def test_help_shows_examples_and_the_flags(call, name, flags):
     [
         ('train.py configs/retinanet_ghostnet_coco.py', 'did you mean'),
         (f'train.py {DET} --cfg-options trian_cfg.x=1', 'did you mean train_cfg'),
-        (f'train.py {DET} --cfg-options work_dir.x=1', '--cfg-options do not fit'),
+        (
+            f'train.py {DET} --cfg-options train_dataloader.dataset.data_root=nowhere',
+            'there is no folder nowhere',
+        ),
         (f'test.py {DET} gone.pth', 'checkpoint gone.pth: there is no such file'),
         (
             f'image_demo.py gone.jpg {DET} x --out y.png',
