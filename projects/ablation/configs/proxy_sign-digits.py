@@ -16,9 +16,7 @@ model = dict(
     head=dict(
         num_classes=10,
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1),
-        topk=(1,),
-    )
-)
+        topk=(1, )))
 
 train_cfg = dict(max_epochs=6)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
@@ -28,14 +26,12 @@ param_scheduler = [
         type='CosineAnnealingLR',
         eta_min_ratio=0.01,
         begin=1,
-        convert_to_iter_based=True,
-    ),
+        convert_to_iter_based=True),
 ]
 
 custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
-# A sweep goes on from the last epoch of the row that it was stopped in.
+# A sweep continues from the last epoch of the row in which it was stopped.
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best=None),
-)
+    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best=None))
 randomness = dict(seed=0)
