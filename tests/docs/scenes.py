@@ -135,8 +135,8 @@ def _finetune(clone: Clone) -> None:
         shutil.copy2(labels, mine / f'{split}.json')
 
 
-@scene('docs/operators.md')
-def _operators(clone: Clone) -> None:
+@scene('docs/installation.md')
+def _installation(clone: Clone) -> None:
     detector(clone)
     clone.words['MMDET'] = str(Path(mmdet.__path__[0]) / '.mim')
 
