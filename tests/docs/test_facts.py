@@ -62,7 +62,7 @@ def test_the_channels_of_other_backbones(first, config):
 
 def test_the_parameters_of_the_nuclei_models_are_the_ledgers(root):
     counted = {}
-    ledger = json.loads((root / 'mmghost/analysis/reproduction.json').read_text())
+    ledger = json.loads((root / 'dev/reproduction.json').read_text())
     for table in ledger['tables']:
         for row in table['rows']:
             figure = row.get('measured', {}).get('value')
