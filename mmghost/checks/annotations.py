@@ -130,7 +130,7 @@ def _check_categories(
         elif others:
             remedy = f'give objects of category_id {examples(others)} the id {kept}, '
             remedy += 'then remove the other entries'
-        what = f'category {name} stands {len(found)} times (ids {examples(found)})'
+        what = f'category {name} is listed {len(found)} times (ids {examples(found)})'
         if len(found) > 1:
             yield Problem(path, what, remedy)
     unknown = [name for name in classes if name not in ids]
@@ -148,8 +148,10 @@ def _check_references(content: dict[str, list], path: str) -> Iterator[Problem]:
         counts = Counter(entry[key] for entry in content['annotations'])
         unknown = [value for value in counts if value not in known]
         count, shown = sum(map(counts.get, unknown)), examples([*map(repr, unknown)])
-        what = f'{count} annotations have a {key} that is not in {kind}, and are left out: '
-        what += f'{shown}; {kind} has {examples(sorted(map(repr, known)))}'
+        what = (
+            f'{count} annotations have {key} {shown}, which are not in {kind}, and are '
+        )
+        what += f'left out; {kind} has {examples(sorted(map(repr, known)))}'
         # Objects of images that somebody took out do no harm.
         fatal = kind == 'categories' or len(unknown) == len(counts)
         if unknown:
@@ -204,5 +206,5 @@ def _check_boxes(
         remedy = 'check the export, or take them out of the classes'
         if not groups.isdisjoint(unseen):
             remedy = 'a supercategory is not a class: take it out of the classes'
-        what = f'no object is of the classes {examples(unseen)}'
+        what = f'has no object of the classes {examples(unseen)}'
         yield Problem(path, what, remedy, fatal=len(unseen) == len(classes))

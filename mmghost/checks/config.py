@@ -116,7 +116,7 @@ def check_metric_names(cfg: Config) -> Iterator[Problem]:
         for name in [names] if isinstance(names, str) else names or ():
             if name != 'auto' and not any(re.fullmatch(form, name) for form in forms):
                 what = f'val_evaluator has no result {name!r}'
-                remedy = f'it has such as {examples(such)}'
+                remedy = f'write a name such as {examples(such)}'
                 yield Problem(f'{where}.{key}', what, remedy)
 
 
@@ -132,7 +132,7 @@ def check_evaluators(
         needs = type_name(evaluator.get('type')) == 'IoUMetric'
         for path, dataset in datasets:
             if needs and not dataset.metainfo.get('classes'):
-                what = 'names no classes, which IoUMetric needs at the first validation'
+                what = 'names no classes, without which IoUMetric fails'
                 remedy = 'add metainfo=dict(classes=(...)), as in train_dataloader'
                 yield Problem(f'{path}.metainfo', what, remedy)
         file, where = evaluator.get('ann_file') or '', f'{loader}_evaluator.ann_file'

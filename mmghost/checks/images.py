@@ -139,7 +139,7 @@ def check_images(
     problems = []
     for fault, group in groups.items():
         what = f'{len(group)} of {len(opened)} images opened cannot be used: '
-        what += f'{examples(group)}{" each" * (len(group) > 1)} {fault}'
+        what += f'{examples(group)}{": each" * (len(group) > 1)} {fault}'
         remedy = 'replace these files, or convert them to 8-bit PNG or JPEG'
         problems.append(Problem(where, what, remedy))
     return problems, len(opened)
