@@ -203,18 +203,10 @@ def test_without_a_network_the_way_on_is_one_message_and_other_errors_pass():
 # Told to end ---------------------------------------------------------------------------
 
 
-def start(script: str, *arguments: str) -> subprocess.Popen:
-    """Start a tool in a session, and so a process group, of its own."""
-    python = Path(sys.executable)
-    shell = 'bash' if script.endswith('.sh') else str(python)
-    env = {
-        'PATH': f'{python.parent}{os.pathsep}{os.environ["PATH"]}',
-        'OMP_NUM_THREADS': '1',
-        'CUDA_VISIBLE_DEVICES': '',
-    }
+def start(*arguments: str) -> subprocess.Popen:
+    """Start tools/train.py in a session, and so a process group, of its own."""
     return subprocess.Popen(
-        [shell, str(ROOT / 'tools' / script), *arguments],
-        env=os.environ | env,
+        [sys.executable, str(ROOT / 'tools' / 'train.py'), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -223,9 +215,9 @@ def start(script: str, *arguments: str) -> subprocess.Popen:
     )
 
 
-def finish(script: str, *arguments: str) -> None:
-    """Let a tool run to its end."""
-    process = start(script, *arguments)
+def finish(*arguments: str) -> None:
+    """Let a training run to its end."""
+    process = start(*arguments)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors[-2000:]
 
@@ -257,7 +249,7 @@ def test_ctrl_c_at_the_terminal_saves_the_state_and_leaves_the_workers_alone(
         more += '\ntrain_dataloader.update(num_workers=2)'
     path = write_config(tmp_path, 'classification', shapes, more)
     work = tmp_path / 'work'
-    process = start('train.py', path, '--cfg-options', 'param_scheduler=[]')
+    process = start(path, '--cfg-options', 'param_scheduler=[]')
     first = 'epoch_1.pth' if by_epoch else 'iter_2.pth'
     wait_for((work / first).is_file, process)
     os.killpg(process.pid, signal.SIGINT)
@@ -344,11 +336,11 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
         folder = tmp_path / task
         folder.mkdir()
         path = write_config(folder, task, shapes, BY_EPOCH.format(epochs=12))
-        finish('train.py', path)
+        finish(path)
         (folder / 'work').rename(folder / 'whole')
         last = folder / 'work' / 'epoch_12.pth'
         while kills < {'detection': 7, 'segmentation': 14, 'classification': 20}[task]:
-            process = start('train.py', path, '--resume')
+            process = start(path, '--resume')
             wait_until_it_logs(folder / 'work', process)
             try:
                 process.wait(timeout=dice.uniform(0.5, 12))
@@ -359,67 +351,9 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(tmp_path, shapes):
             if last.exists():
                 assert_same_training(last, folder / 'whole' / 'epoch_12.pth')
                 shutil.rmtree(folder / 'work')  # and from the beginning again
-        finish('train.py', path, '--resume')
+        finish(path, '--resume')
         assert_same_training(last, folder / 'whole' / 'epoch_12.pth')
     assert kills == 20
-
-
-def ranks_of(launcher: subprocess.Popen) -> list[int]:
-    """Return the ids of the processes that torchrun has started, by their rank."""
-    found = {}
-    for folder in Path('/proc').glob('[0-9]*'):
-        try:
-            parent = int((folder / 'stat').read_text().rpartition(')')[2].split()[1])
-            variables = (folder / 'environ').read_bytes().split(b'\0')
-        except OSError:  # it has ended meanwhile
-            continue
-        if parent == launcher.pid:
-            for variable in variables:
-                if variable.startswith(b'RANK='):
-                    found[int(variable[5:])] = int(folder.name)
-    return [found[rank] for rank in sorted(found)]
-
-
-def kill_some(launcher: subprocess.Popen, whom: str) -> None:
-    """Kill all processes of a training, or one of two; wait for the others to end."""
-    ranks = ranks_of(launcher)
-    if whom == 'all' or len(ranks) < 2:
-        # torchrun first, or it would end the others itself; each is in its own session.
-        for process in (launcher.pid, *ranks):
-            os.kill(process, signal.SIGKILL)
-    else:
-        os.kill(ranks[int(whom)], signal.SIGKILL)
-    launcher.communicate(timeout=120)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.skipif(not Path('/proc/self/environ').exists(), reason='no /proc here')
-@pytest.mark.parametrize('task', TASKS)
-def test_two_processes_killed_at_random_moments_end_in_the_same_numbers(
-    tmp_path, shapes, task
-):
-    """Once all processes, once the first and once the second one alone."""
-    dice = random.Random(task)
-    path = write_config(tmp_path, task, shapes, BY_EPOCH.format(epochs=8))
-    work = tmp_path / 'work'
-    finish('dist_train.sh', path, '2')
-    work.rename(tmp_path / 'whole')
-    for whom in dice.sample(['all', '0', '1'], 3):
-        for attempt in range(5):
-            process = start('dist_train.sh', path, '2', '--resume')
-            wait_until_it_logs(work, process)
-            try:
-                process.wait(timeout=dice.uniform(0.5, 6))
-            except subprocess.TimeoutExpired:
-                kill_some(process, whom)
-                assert process.returncode != 0
-                break
-            process.communicate()  # it was done before: begin anew
-            shutil.rmtree(work)
-            assert attempt < 4
-    finish('dist_train.sh', path, '2', '--resume')
-    assert_same_training(work / 'epoch_8.pth', tmp_path / 'whole' / 'epoch_8.pth')
 
 
 # Random numbers ------------------------------------------------------------------------
