@@ -45,13 +45,13 @@ def test_tools_named_in_the_text_have_the_options_named_with_them(page):
     assert not wrong
 
 
-def test_every_picture_in_docs_is_shown_somewhere():
+def test_every_image_in_docs_is_shown_somewhere():
     shown = {target.split('/')[-1] for page in pages() for target in links(page)}
     notebooks = ''.join(
         path.read_text(encoding='utf-8') for path in ROOT.glob('demo/*.ipynb')
     )
-    for picture in (ROOT / 'docs/pictures').iterdir():
-        assert picture.name in shown or picture.name in notebooks
+    for image in (ROOT / 'docs/images').iterdir():
+        assert image.name in shown or image.name in notebooks
 
 
 def test_no_page_names_a_host_or_path_of_the_machine_it_was_written_on():
