@@ -72,10 +72,8 @@ def preflight(
             left = deadline - time.monotonic()
             found, maps = check_label_maps(dataset, path, left, train)
             problems += found
-            what = (
-                f'{len(images)} images, {opened} opened, {maps} label maps looked into'
-            )
-            note(f'preflight: {path}: {what}')
+            more = f', {maps} label maps looked into' if maps else ''
+            note(f'preflight: {path}: {len(images)} images, {opened} opened{more}')
         problems += checks.check_evaluators(cfg, loader, datasets, annotations)
     return list(dict.fromkeys(problems))
 

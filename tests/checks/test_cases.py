@@ -29,7 +29,7 @@ def digits(root):
 CASES = {
     'backslash_names': (cells, {}, 'their names have backslashes'),
     'bom': (cells, {}, 'begins with a byte order mark'),
-    'duplicate_category': (cells, {}, 'category RBC stands 2 times (ids 0, 1)'),
+    'duplicate_category': (cells, {}, 'category RBC is listed 2 times (ids 0, 1)'),
     'float_tiff': (nuclei, dict(img_suffix='.tif'), 'TIFF with pixels of type F'),
     'hidden_class_folder': (digits, {}, '.ipynb_checkpoints'),
     'masks_0_255': (nuclei, {}, 'if it means nucleus, let new_config.py write'),

@@ -118,7 +118,7 @@ def test_an_evaluation_without_class_names_is_refused(tmp_path, classes):
         cfg.train_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
     problem = only(cfg)
     assert problem.where == 'val_dataloader.dataset.metainfo'
-    assert 'IoUMetric needs at the first validation' in problem.what
+    assert 'without which IoUMetric fails' in problem.what
 
 
 def test_an_evaluator_of_other_images_is_refused(tmp_path):
