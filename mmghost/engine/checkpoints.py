@@ -85,24 +85,14 @@ def last_whole(work_dir: str | os.PathLike) -> Path | None:
 
 
 def save_state(runner: Runner, file: str, done: int) -> None:
-    """Save a checkpoint between two iterations, in the first process only.
-
-    Args:
-        runner: The runner.
-        file: The name in its work_dir.
-        done: Number of finished iterations; resuming starts with the next.
-    """
+    """Save a checkpoint after ``done`` iterations, in the first process only."""
     if is_main_process():
         meta = dict(iter=done)
         runner.save_checkpoint(runner.work_dir, file, by_epoch=False, meta=meta)
 
 
 def set_aside(work_dir: str | os.PathLike) -> Path | None:
-    """Move the checkpoints of an earlier training into a folder of their own.
-
-    Returns:
-        The folder, or None if there were no checkpoints.
-    """
+    """Move the checkpoints of an earlier training into a folder; return it or None."""
     work_dir = Path(work_dir)
     earlier = [path for path in work_dir.glob('*.pth') if _NAME.match(path.name)]
     if not earlier:
@@ -116,11 +106,7 @@ def set_aside(work_dir: str | os.PathLike) -> Path | None:
 
 
 def check_file(path: str, what: str = 'checkpoint') -> None:
-    """Check that a checkpoint is there and whole, before anything else takes time.
-
-    Args:
-        path: A file. A URL is not checked.
-        what: Its name in the message.
+    """Check that a checkpoint, if it is no URL, is there and whole.
 
     Raises:
         UserError: If it is missing, a folder, or cut short.
@@ -149,9 +135,6 @@ def is_torch_file(source: str) -> bool:
 def read_checkpoint(source: str) -> dict[str, Any]:
     """Read a checkpoint of mmengine, timm, the release, MindSpore or safetensors.
 
-    Returns:
-        The content of the file, with the weights under ``'state_dict'`` or as they are.
-
     Raises:
         UserError: If it is missing, cut short, or no weight file.
     """
@@ -162,12 +145,7 @@ def read_checkpoint(source: str) -> dict[str, Any]:
 
 
 def for_mmengine(source: str, content: dict[str, Any]) -> str:
-    """Return a path that mmengine can read: ``source``, or a temporary copy.
-
-    Args:
-        source: A path or URL.
-        content: What :func:`read_checkpoint` returned for it.
-    """
+    """Return a path that mmengine can read: ``source``, or a temporary copy."""
     if is_torch_file(source):
         return source
     folder = tempfile.mkdtemp(prefix='mmghost-')
@@ -200,9 +178,8 @@ def check_fit(
         model: The model, not wrapped.
         content: The checkpoint.
         name: The name of the file, for the message.
-        strict: Whether every tensor must be there. If not, as for fine-tuning from the
-            checkpoint of another task, those of the backbone must, and the rest is
-            reported.
+        strict: Whether every tensor must be there, or those of the backbone alone, as
+            for fine-tuning from the checkpoint of another task.
 
     Raises:
         UserError: If it does not fit.

@@ -143,10 +143,8 @@ def prepare_train(
     set_precision(cfg, amp)
     if auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-            raise UserError(
-                f'--auto-scale-lr: {cfg.filename} does not say which batch size its lr '
-                'is for; add auto_scale_lr = dict(base_batch_size=N)'
-            )
+            words = 'add auto_scale_lr = dict(base_batch_size=N), which its lr is for'
+            raise UserError(f'--auto-scale-lr: {cfg.filename}: {words}')
         cfg.auto_scale_lr.enable = True
     set_resume(cfg, resume)
     set_loader_defaults(cfg, no_pin_memory, no_persistent_workers)
@@ -160,11 +158,11 @@ def set_distributed(cfg: Config, launcher: str) -> None:
         return
     cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {}).update(backend='gloo')
     if cfg.get('model_wrapper_cfg') is None:
+        unused = cfg.get('find_unused_parameters', False)
         cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel',
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
+            type='MMDistributedDataParallel', find_unused_parameters=unused
         )
+    cfg.model_wrapper_cfg.setdefault('broadcast_buffers', False)
     cfg.model_wrapper_cfg.setdefault('device_ids', None)  # mmengine would name a GPU
     if cfg.get('sync_bn'):
         cfg.sync_bn = None
@@ -380,18 +378,17 @@ def get_test_dataset(cfg: Config) -> ConfigDict:
         UserError: If there is none, or several of them as in ConcatDataset.
     """
     if cfg.get('test_dataloader') is None:
-        raise UserError(
-            f'{cfg.filename} has no test_dataloader: its pipeline says how an image is '
-            'prepared'
-        )
+        words = 'its pipeline says how an image is prepared'
+        raise UserError(f'{cfg.filename} has no test_dataloader: {words}')
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:  # wrappers such as RepeatDataset
         dataset = dataset.dataset
     if 'pipeline' not in dataset:
-        raise UserError(
-            f'test_dataloader.dataset is a {type_name(dataset.get("type"))}: put one '
-            'dataset with a pipeline there, which says how an image is prepared'
+        kind = type_name(dataset.get('type'))
+        words = (
+            'put one dataset with a pipeline there, which says how to prepare an image'
         )
+        raise UserError(f'test_dataloader.dataset is a {kind}: {words}')
     return dataset
 
 
