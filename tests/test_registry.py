@@ -36,13 +36,13 @@ def test_importing_changes_no_other_loading_logging_or_registry(root, toolboxes)
     lines = run(
         root,
         """
-import json, logging, sys, warnings
+import logging, signal, sys, warnings
 import torch, torch.nn as nn
 from mmengine.logging import MMLogger
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader, checkpoint, load_checkpoint
 from mmengine import registry as root
-import mmcv, mmdet.registry, mmseg.registry, mmpretrain.registry
+import mmcv.cnn, mmdet.registry, mmseg.registry, mmpretrain.registry
 
 def state():
     registries = {
@@ -59,7 +59,8 @@ def state():
         loggers=[(one.level, list(one.handlers), list(one.filters)) for one in loggers],
         instances=dict(MMLogger._instance_dict),
         filters=list(warnings.filters),
-        defaults=(torch.get_default_dtype(), torch.get_num_threads(), sys.excepthook),
+        defaults=(torch.get_default_dtype(), torch.get_num_threads(), sys.excepthook,
+                  signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)),
     )
 
 before = state()
