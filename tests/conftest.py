@@ -1,4 +1,4 @@
-"""Marks that skip with a word where their needs are not met, and few threads."""
+"""Skip tests whose requirements are missing, and use few threads."""
 
 import os
 from pathlib import Path
@@ -18,20 +18,20 @@ REALDATA = Path(os.environ.get('MMGHOST_REALDATA', ROOT.parent / 'shared' / 'dat
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs real data or a GPU where there is none, and say so."""
-    lacking = {}
+    missing = {}
     if not REALDATA.is_dir():
-        lacking['realdata'] = f'no real data: MMGHOST_REALDATA is {REALDATA}'
+        missing['realdata'] = f'no real data: MMGHOST_REALDATA is {REALDATA}'
     if not torch.cuda.is_available():
-        lacking['gpu'] = 'no CUDA device that torch can use'
+        missing['gpu'] = 'no CUDA device that torch can use'
     for item in items:
-        for mark, reason in lacking.items():
+        for mark, reason in missing.items():
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope='session')
 def realdata() -> Path:
-    """Return the folder of the real data sets; for tests marked ``realdata``."""
+    """Return the folder of the real datasets; for tests marked ``realdata``."""
     return REALDATA
 
 
