@@ -154,8 +154,10 @@ def test_the_config_has_classes_paths_and_heads_of_the_data(own):
     assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (3, 2)
 
 
-@pytest.mark.parametrize('model', ['retinanet', 'faster-rcnn', 'yolov3', 'rtmdet'])
-@pytest.mark.parametrize('width', [1.0, 1.3])
+@pytest.mark.parametrize(
+    ('model', 'width'),
+    [('retinanet', 1.6), ('faster-rcnn', 1.0), ('yolov3', 1.3), ('rtmdet', 1.0)],
+)
 def test_every_detector_and_width_is_written_so_that_it_builds(own, model, width):
     cfg = write('coco', model=model, width=width, light=False, weights=None)
     checkpoint = cfg.model.backbone.init_cfg.checkpoint

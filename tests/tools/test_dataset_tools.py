@@ -45,12 +45,8 @@ def test_a_config_is_written_and_its_data_checked(own, call):  # noqa: F811
     assert words.endswith('Look at it, then: python tools/train.py mine.py')
     assert call('check_dataset.py', 'mine.py')[0] == 0
 
-    image = own / 'coco/images/train_000000000002.jpg'
-    content = image.read_bytes()
-    # Its ends are there, what is between them is not: found by --full.
-    image.write_bytes(content[:2] + b'\0' * (len(content) - 4) + content[-2:])
-    assert call('check_dataset.py', 'mine.py', '--loaders', 'train')[0] == 0
-    status, words = call('check_dataset.py', 'mine.py', '--loaders', 'train', '--full')
+    (own / 'coco/images/train_000000000002.jpg').unlink()
+    status, words = call('check_dataset.py', 'mine.py')
     assert status == 1
     assert 'train_000000000002.jpg' in words
     assert call('check_dataset.py', 'mine.py', '--loaders', 'val')[0] == 0

@@ -166,7 +166,7 @@ def _of_data_yaml(path: str, classes: Sequence[str], split: str) -> Labels:
                 f'to {len(names) - 1}'
             )
         names = [numbered[str(i)] for i in range(len(names))]
-    key = 'valid' if split == 'val' and 'val' not in content else split
+    key = 'valid' if split == 'val' and 'valid' in content else split
     places = content.get(key)
     places = [places] if isinstance(places, str) else places
     if not isinstance(places, list) or not places:

@@ -70,7 +70,8 @@ def find_pairs(
     images, labels = _relative(folder, SUFFIXES), _relative(maps, MAP_SUFFIXES)
     labels = [name for name in labels if name.endswith(map_suffix or '')]
     if os.path.samefile(folder, maps):
-        images = [name for name in images if name not in labels]
+        jpegs = [name for name in images if not name.lower().endswith(MAP_SUFFIXES)]
+        images = jpegs or [name for name in images if name not in labels]
     if not images or not labels:
         missing = f'{maps} has no label maps' if images else f'{folder} has no images'
         raise UserError(f'--{split}: {missing}')
@@ -102,8 +103,10 @@ def _suffixes(images: Sequence[str], labels: Sequence[str]) -> list[tuple[str, s
         for label in labels:
             length = len(os.path.commonprefix([image, label]))  # noqa: RUF071
             # x_sat.jpg and x_seg.png share x_s: the ends begin at a separator.
-            cut = max(map(image[: length + 1].rfind, '._- '))
-            if cut > image.rfind('/') + 1 and not label[cut : cut + 1].isalnum():
+            cut = max(map(image[:length].rfind, '._- '))
+            if not any(name[length : length + 1].isalnum() for name in (image, label)):
+                cut = length
+            if cut > image.rfind('/') + 1:
                 candidates.add((image[cut:], label[cut:]))
     known = set(labels)
     fits = {
@@ -141,8 +144,9 @@ def check_values(pairs: Pairs, classes: Sequence[str], ignored: Sequence[str]) -
     for name in pairs.names[:: max(1, len(pairs.names) // 50)]:
         codes, is_color = _read_map(pairs, name)
         seen |= {_as_text(code, is_color) for code in np.unique(codes).tolist()}
-    count = len(classes)
-    others = _sorted(seen - {str(i) for i in range(count)} - {'255', *ignored})
+    first, count = '0' in ignored, len(classes)
+    known = {str(i) for i in range(first, first + count)}
+    others = _sorted(seen - known - {'255', *ignored})
     if not others and (seen != {'0', '255'} or count < 2):
         return
     shown = _sorted(seen)
@@ -154,8 +158,8 @@ def check_values(pairs: Pairs, classes: Sequence[str], ignored: Sequence[str]) -
             '--label-values if classes have other values'
         )
     raise UserError(
-        f'{pairs.maps}: label maps have {examples(shown, 8)}, but {count} classes are 0 to '
-        f'{count - 1}, and 255 is ignored: {remedy}'
+        f'{pairs.maps}: label maps have {examples(shown, 8)}, but {count} classes are '
+        f'{first:d} to {first + count - 1}, and 255 is ignored: {remedy}'
     )
 
 

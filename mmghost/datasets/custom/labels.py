@@ -53,7 +53,11 @@ def read_labels(
     parts: list[Annotations] = []
     for path, images, split in zip(paths, folders, ('train', 'val')):
         new = (target / f'{split}.json').as_posix()
-        labels = find_labels(path, images, classes, split)
+        # VOC files do not list the classes; those of the training part go first.
+        first = (
+            [entry['name'] for entry in parts[0].content['categories']] if parts else ()
+        )
+        labels = find_labels(path, images, classes or first, split)
         if labels.form == 'coco':
             parts.append(_read_coco(labels.source, images, masks, split == 'val', new))
             continue

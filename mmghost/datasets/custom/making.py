@@ -23,16 +23,8 @@ from ...errors import UserError, did_you_mean, examples
 from ...models import GhostNetV2
 from .finding import read_classes
 from .label_maps import check_values, convert_maps, find_pairs
-from .labels import read_labels
-from .planning import (
-    Choices,
-    Machine,
-    Objects,
-    Plan,
-    fit_anchors,
-    make_plan,
-    usual_side,
-)
+from .labels import Annotations, read_labels
+from .planning import Choices, Machine, Objects, fit_anchors, make_plan, usual_side
 
 TASKS = ('detection', 'instance', 'segmentation', 'classification')
 WIDTHS = (1.0, 1.3, 1.6)
@@ -50,19 +42,18 @@ class Detector(NamedTuple):
     batch: int
 
 
+# fmt: off
 DETECTORS = {
-    name: Detector(
-        title, f'{name}_ghostnetv2{base}', f'{name}_ghostnetv2{light}', *recipe
-    )
-    for name, title, base, light, *recipe in (
-        ('retinanet', 'RetinaNet', '_fpn', '_light', 0.01, 16, 16),
-        ('faster-rcnn', 'Faster R-CNN', '_fpn', '_fpn', 0.02, 16, 16),
-        ('mask-rcnn', 'Mask R-CNN', '_fpn', '_light', 0.02, 16, 16),
-        ('yolov3', 'YOLOv3', '', '', 0.003, 64, 32),
-        ('rtmdet', 'RTMDet', '', '', 0.004, 256, 32),
-    )
+    'retinanet': Detector('RetinaNet', '_fpn', '_light', 0.01, 16, 16),
+    'faster-rcnn': Detector('Faster R-CNN', '_fpn', '_fpn', 0.02, 16, 16),
+    'mask-rcnn': Detector('Mask R-CNN', '_fpn', '_light', 0.02, 16, 16),
+    'yolov3': Detector('YOLOv3', '', '', 0.003, 64, 32),
+    'rtmdet': Detector('RTMDet', '', '', 0.004, 256, 32),
 }
-# Learning rate of AdamW for small batches and light heads, from scratch or weights.
+# fmt: on
+MODELS = {'detection': ['retinanet', 'faster-rcnn', 'yolov3', 'rtmdet']}
+MODELS['instance'] = ['mask-rcnn']
+# Learning rate of AdamW for small batches and light heads, from scratch and from weights.
 _LIGHT_LR = {True: 0.002, False: 0.0005}
 
 
@@ -157,46 +148,35 @@ def new_config(
 
 def _check_arguments(job: _Job, overwrite: bool) -> None:
     choices, out = job.choices, job.out
-    if job.task not in TASKS:
-        raise UserError(f'task {job.task!r}: must be one of {", ".join(TASKS)}')
-    if out.suffix != '.py' or out.is_dir():
-        raise UserError(f'--out {out}: a config is a Python file, such as {out}.py')
-    if out.exists() and not overwrite:
-        raise UserError(f'--out {out} exists; --overwrite replaces it')
-    if twice := sorted({n for n in job.classes if list(job.classes).count(n) > 1}):
-        raise UserError(f'--classes: {examples(twice)} is there twice')
-    known = {
-        'instance': ['mask-rcnn'],
-        'detection': sorted({*DETECTORS} - {'mask-rcnn'}),
-    }
-    models = known.get(job.task, [])
-    if choices.model and choices.model not in models:
-        allowed = (
-            f'must be one of {", ".join(models)}' if models else 'cannot be chosen'
-        )
-        raise UserError(f'--model {choices.model}: for {job.task} it {allowed}')
-    if choices.width not in WIDTHS:
-        raise UserError(f'--width {choices.width}: must be one of {WIDTHS}')
-    for name, least, most in (
-        ('size', 32, 4096),
-        ('batch', 1, 4096),
-        ('epochs', 1, 10**5),
+    models, weights = MODELS.get(job.task, []), choices.weights or 'none'
+    twice = sorted({name for name in job.classes if list(job.classes).count(name) > 1})
+    values = (*choices.label_values, *choices.ignore_label)
+    odd = [value for value in values if not re.fullmatch(r'\d+(,\d+,\d+)?', value)]
+    for wrong, what in (
+        (job.task not in TASKS, f'task {job.task}: must be one of {", ".join(TASKS)}'),
+        (
+            out.suffix != '.py',
+            f'--out {out}: a config is a Python file, such as {out}.py',
+        ),
+        (
+            out.exists() and not overwrite,
+            f'--out {out} exists; --overwrite replaces it',
+        ),
+        (twice, f'--classes: {examples(twice)} is there twice'),
+        (odd, f'{examples(odd)}: label maps have numbers or colors (RED,GREEN,BLUE)'),
+        (
+            choices.model and choices.model not in models,
+            f'--model {choices.model}: for {job.task} it is one of {", ".join(models) or "none"}',
+        ),
+        (choices.width not in WIDTHS, f'--width {choices.width}: must be in {WIDTHS}'),
+        (
+            weights != 'none' and '://' not in weights and not os.path.isfile(weights),
+            f'--weights: there is no file {weights}{near_file(weights)}; --weights none '
+            'starts from scratch',
+        ),
     ):
-        if not least <= (getattr(choices, name) or least) <= most:
-            raise UserError(
-                f'--{name} {getattr(choices, name)}: must be in {least} to {most}'
-            )
-    for value in (*choices.label_values, *choices.ignore_label):
-        if not re.fullmatch(r'\d+(,\d+,\d+)?', value):
-            raise UserError(
-                f'{value}: label maps have numbers or colors (RED,GREEN,BLUE)'
-            )
-    weights = choices.weights or 'none'
-    if weights != 'none' and '://' not in weights and not os.path.isfile(weights):
-        raise UserError(
-            f'--weights: there is no file {weights}{near_file(weights)}; '
-            '--weights none starts from scratch'
-        )
+        if wrong:
+            raise UserError(what)
 
 
 def _detection(job: _Job) -> str:
@@ -207,63 +187,48 @@ def _detection(job: _Job) -> str:
     classes = _classes(job, parts)
     for part in parts:
         if part.changed:
-            job.note(
-                f'{part.source}: {len(part.content["annotations"])} objects in '
-                f'{len(part.content["images"])} images go to {part.ann_file}, in COCO format'
-            )
+            job.note(f'{part.source}: converted to {part.ann_file}, in COCO format')
             job.data.mkdir(parents=True, exist_ok=True)
             Path(part.ann_file).write_text(json.dumps(part.content), encoding='utf-8')
     choices, objects = job.choices, Objects.of(train.content, classes)
-    name = choices.model or ('mask-rcnn' if masks else 'retinanet')
+    name = choices.model or MODELS[job.task][0]
     detector = DETECTORS[name]
     has_light = job.light and detector.light != detector.base
-    base = detector.light if job.light else detector.base
+    base = f'{name}_ghostnetv2{detector.light if job.light else detector.base}'
     largest = min(detector.batch, 4 if masks else 8) if job.light else detector.batch
     side = usual_side(objects.sizes.max(1))
     plan = make_plan(choices, job.machine, len(objects.sizes), side, largest, objects)
-    model = Config.fromfile(configs_folder() / f'_base_/models/{base}.py').model
-    anchors, words = fit_anchors(model, objects.boxes_at(plan.size))
+    model = Config.fromfile(_configs() / f'_base_/models/{base}.py').model
+    values = fit_anchors(model, objects.boxes_at(plan.size))
     if choices.width != 1:
         wide = GhostNetV2(choices.width, out_indices=model.backbone.out_indices)
-        step = -1 if model.neck.type == 'YOLOV3Neck' else 1
         digits = f'_{round(choices.width * 10)}.'
-        anchors['channels'] = list(wide.out_channels)[::step]
-        anchors['released'] = model.backbone.init_cfg.checkpoint.replace('_10.', digits)
+        values['channels'] = list(wide.out_channels)[:: -1 if name == 'yolov3' else 1]
+        values['released'] = model.backbone.init_cfg.checkpoint.replace('_10.', digits)
     most = max(objects.most, Objects.of(val.content, classes).most)
-    width, height = np.median(objects.boxes_at(plan.size), 0)
     lr = detector.lr * plan.batch / detector.recipe_batch
     return _render(
-        job, 'detection', f'{detector.title} with GhostNetV2 {choices.width}', classes,
-        f'{train.ann_file} and {val.ann_file}', plan, has_light,
-        f'{len(objects.sizes)} training images with {len(objects.boxes)} objects, '
-        f'{len(val.content["images"])} validation images. Seen at {plan.size} px, where '
-        f'the median object is {width:.0f}x{height:.0f} px.',
-        words,
-        model=name, base=base, masks=masks, train=train, val=val,
+        job, 'detection', classes, plan, has_light,
+        lr=_LIGHT_LR[job.scratch] * plan.batch / 8 if has_light else lr,
+        title=detector.title, model=name, base=base, masks=masks, train=train, val=val,
+        objects=objects, middle=np.median(objects.boxes_at(plan.size), 0),
         frozen=model.backbone.get('frozen_stages', -1) >= 0,
-        adamw=has_light or name == 'rtmdet',
-        lr=_rounded(_LIGHT_LR[job.scratch] * plan.batch / 8 if has_light else lr),
-        max_per_img=-(-most * 5 // 4 // 100) * 100 if most > 100 else None,
-        **anchors,
+        max_per_img=-(-most * 5 // 4 // 100) * 100 if most > 100 else None, **values,
     )  # fmt: skip
 
 
-def _classes(job: _Job, parts: Sequence[Any]) -> Sequence[str]:
+def _classes(job: _Job, parts: Sequence[Annotations]) -> Sequence[str]:
     """Return the classes to train: those chosen, or all that have objects."""
-    names = [[entry['name'] for entry in part.content['categories']] for part in parts]
-    counts = [
-        Objects.of(part.content, known).counts for part, known in zip(parts, names)
-    ]
-    classes = job.classes or [
-        name for name in names[0] if counts[0][name] or len(names[0]) == 1
-    ]
-    for part, known, count, split in zip(parts, names, counts, SPLITS):
+    classes = job.classes
+    for part, split in zip(parts, SPLITS):
+        known = [entry['name'] for entry in part.content['categories']]
+        count = Objects.of(part.content, known).counts
+        classes = classes or [n for n in known if count[n] or len(known) == 1]
         empty = [name for name in classes if not count[name]]
         others = [name for name in known if count[name] and name not in classes]
         hint = did_you_mean(empty[0], others, 1) if empty else ''
         what = f'{part.source}: no object of {examples(empty)}{hint}'
-        missing = [name for name in empty if name not in known]
-        if missing or (empty and (split == 'train' or hint)):
+        if empty and (split == 'train' or hint or not set(empty) <= set(known)):
             raise UserError(
                 f'{what}; there are {examples(others or known, 10)} (--classes)'
             )
@@ -282,7 +247,7 @@ def _classes(job: _Job, parts: Sequence[Any]) -> Sequence[str]:
 
 
 def _segmentation(job: _Job) -> str:
-    choices, (train, val) = job.choices, job.paths
+    choices, train = job.choices, job.paths[0]
     if choices.width != 1.0:
         raise UserError('--width: for segmentation change widen_factor in the config')
     pairs = [
@@ -318,14 +283,12 @@ def _segmentation(job: _Job) -> str:
         ignored = []
     for each in pairs:
         check_values(each, classes, ignored)
-    images, suffix = pairs[0].names, pairs[0].image_suffix
-    sizes = _sizes([f'{train}/{name}{suffix}' for name in images])
-    longest = usual_side([max(size) for size in sizes])
-    largest, base_size = (4, 192) if job.light else (16, 512)
+    images = [f'{train}/{name}{pairs[0].image_suffix}' for name in pairs[0].names]
+    longest = usual_side([max(size) for size in _sizes(images)])
+    largest, size = (4, 192) if job.light else (16, 512)
     plan = make_plan(
-        choices, job.machine, len(images), longest, largest, base_size=base_size
+        choices, job.machine, len(images), longest, largest, base_size=size
     )
-    scale = min(longest, 512 if job.light else 2048)
     dilations = [1, 6, 12, 18]
     while max(dilations) * 16 >= plan.size and max(dilations) > 1:
         dilations = [max(1, dilation // 2) for dilation in dilations]
@@ -334,17 +297,12 @@ def _segmentation(job: _Job) -> str:
         hues = [i * 0.381966 % 1 for i in range(len(classes) - 1)]
         colors = [(0, 0, 0), *(colorsys.hsv_to_rgb(hue, 0.75, 1) for hue in hues)]
         colors = [[round(255 * part) for part in color] for color in colors]
-    lr = (
-        _LIGHT_LR[job.scratch] * plan.batch / 4 if job.light else 0.01 * plan.batch / 16
-    )
+    lr = _LIGHT_LR[job.scratch] / 4 if job.light else 0.01 / 16
     return _render(
-        job, 'segmentation', 'DeepLabV3+ with GhostNetV2 1.0', classes,
-        f'{train} and {val}', plan, job.light,
-        f'{len(images)} training images, resized to {scale} px, times 0.75 to 1.5, and '
-        f'cropped to {plan.size} px.',
-        palette=colors, scale=scale, dilations=tuple(dict.fromkeys(dilations)),
-        iterations=plan.epochs * plan.per_epoch, lr=_rounded(lr), adamw=job.light,
-        train=pairs[0], val=pairs[1],
+        job, 'segmentation', classes, plan, job.light, lr=lr * plan.batch,
+        palette=colors, dilations=tuple(dict.fromkeys(dilations)), images=images,
+        scale=min(longest, 512 if job.light else 2048),
+        iterations=plan.epochs * plan.per_epoch, train=pairs[0], val=pairs[1],
         # Ignoring 0 moves the classes down, for which mmseg has an option.
         reduce_zero_label=ignored == ['0'],
         ignore_index=next((int(v) for v in ignored if v not in ('0', '255')), None),
@@ -355,9 +313,8 @@ def _classification(job: _Job) -> str:
     folders = []
     for path, split in zip(job.paths, SPLITS):
         if not os.path.isdir(path):
-            raise UserError(
-                f'--{split} {path}: there is no such folder{near_file(path)}'
-            )
+            hint = near_file(path)
+            raise UserError(f'--{split} {path}: there is no such folder{hint}')
         folders.append(
             sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
         )
@@ -385,22 +342,18 @@ def _classification(job: _Job) -> str:
     rarest = min(members, key=lambda name: len(members[name]))
     if not members[rarest]:
         raise UserError(
-            f'--train {train}: no image of {rarest}: add some, or remove the folder from '
-            'both parts'
+            f'--train {train}: no image of {rarest}: add some, or remove it'
         )
     images = [path for found in members.values() for path in found]
     side = round(float(np.median([min(size) for size in _sizes(images)])))
-    largest, side_px = 128 if job.machine.gpus else 32, max(32, side // 32 * 32)
+    size, largest = max(32, side // 32 * 32), 128 if job.machine.gpus else 32
     plan = make_plan(
-        job.choices, job.machine, len(images), side_px, largest, base_size=224
+        job.choices, job.machine, len(images), size, largest, base_size=224
     )
-    lr = (0.002 if job.scratch else 0.0005) * plan.batch / 32
     return _render(
-        job, 'classification', f'GhostNetV2 {job.choices.width}', names,
-        f'{train} and {val}', plan, False,
-        f'{len(images)} training images, {len(members[rarest])} of the rarest class, '
-        f'{rarest}. Seen at {plan.size} px; the median image is {side} px wide or high.',
-        lr=_rounded(lr), train=train, val=val,
+        job, 'classification', names, plan, False,
+        lr=(0.002 if job.scratch else 0.0005) * plan.batch / 32, images=images, side=side,
+        rarest=rarest, fewest=len(members[rarest]), train=train, val=val,
     )  # fmt: skip
 
 
@@ -410,48 +363,36 @@ def _sizes(images: Sequence[str]) -> list[tuple[int, int]]:
     return [size for size in sample if size] or [(224, 224)]
 
 
-def _rounded(lr: float) -> float:
-    return float(f'{lr:.2g}')
-
-
-def configs_folder() -> Path:
-    """Return the folder of mmghost's configs: beside the package, or in an installed one."""
+def _configs() -> Path:
+    """Return the folder of mmghost's configs."""
     package = Path(__file__).resolve().parents[2]
     beside = package.parent / 'configs'
-    return beside if (beside / '_base_').is_dir() else package / '.mim' / 'configs'
+    return beside if (beside / '_base_').is_dir() else package / '.mim/configs'
 
 
 def _render(
     job: _Job,
     name: str,
-    title: str,
     classes: Sequence[str],
-    data: str,
-    plan: Plan,
+    plan: Any,
     light: bool,
-    *more: str,
+    lr: float,
     **values: Any,
 ) -> str:
-    """Fill a template; ``more`` are lines of the comment that opens the config."""
+    """Fill a template."""
 
     def base_path(base: str) -> str:
-        path, folder = configs_folder() / base, job.out.resolve().parent
-        if not folder.is_relative_to(configs_folder().parent):
+        path, folder = _configs() / base, job.out.resolve().parent
+        if not folder.is_relative_to(_configs().parent):
             return path.as_posix()
         text = Path(os.path.relpath(path, folder)).as_posix()
         return text if text.startswith('.') else f'./{text}'
 
-    released = "the authors' ImageNet weights, fetched on first use"
-    start = 'random weights' if job.scratch else job.choices.weights or released
-    lines = [
-        f'{title} for {len(classes)} class{"es" * (len(classes) != 1)} in {data}.',
-        'Written by tools/dataset_tools/new_config.py; change what you like.',
-        *filter(None, more),
-        f'Planned for {job.machine}{", so with light heads" * light}.',
-        f'Starts from {start}.',
-        f'  python tools/train.py {job.out.as_posix()}',
-    ]
-    indents = dict(initial_indent='# ', subsequent_indent='#   ')
+    def comment(text: str) -> str:
+        indents = dict(initial_indent='# ', subsequent_indent='#   ')
+        lines = [line for line in text.splitlines() if line.strip()]
+        return '\n'.join(textwrap.fill(line, 88, **indents) for line in lines) + '\n'
+
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / 'templates'),
         undefined=jinja2.ChainableUndefined,
@@ -459,13 +400,15 @@ def _render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    env.filters['py'] = repr
+    env.filters |= dict(comment=comment, py=repr)
     env.filters['path'] = lambda path: repr(Path(os.path.normpath(path)).as_posix())
     return env.get_template(f'{name}.py.tmpl').render(
-        header='\n'.join(textwrap.fill(line, 88, **indents) for line in lines),
         base_path=base_path,
+        job=job,
+        choices=job.choices,
         classes=tuple(classes),
         plan=plan,
-        choices=job.choices,
+        light=light,
+        lr=float(f'{lr:.2g}'),
         **values,
     )

@@ -27,13 +27,7 @@ _RATIOS = (0.5, 1.0, 2.0)
 
 
 class Machine(NamedTuple):
-    """What a training runs on.
-
-    Attributes:
-        gpus: Number of GPUs that torch sees.
-        memory: Memory of one of them in GB.
-        cores: CPU cores of this process.
-    """
+    """What a training runs on; ``memory`` is that of one GPU in GB."""
 
     gpus: int
     memory: float
@@ -59,53 +53,33 @@ class Machine(NamedTuple):
 class Choices(NamedTuple):
     """What the user chooses instead of the data and the machine; None leaves it to them.
 
-    Attributes:
-        model: One of the detectors.
-        width: Width of GhostNetV2.
-        weights: Path or URL that the backbone starts from, ``'none'`` for random weights,
-            None for the authors' ImageNet weights.
-        light: Whether to take the light heads.
-        size: Longer side of the input in px.
-        batch: Images in a step.
-        epochs: Number of epochs.
-        keep_empty: Train on images without objects, too.
-        map_suffix: End of the label maps' names.
-        label_values: Value, ``'7'``, or color, ``'64,128,64'``, of each class in the
-            label maps.
-        ignore_label: Values or colors in the label maps that are no class.
+    ``weights`` is what the backbone starts from: a path or URL, ``'none'`` for random
+    weights, None for the authors' ImageNet weights. Values in label maps are numbers,
+    ``'7'``, or colors, ``'64,128,64'``.
     """
 
     model: str | None = None
     width: float = 1.0
     weights: str | None = None
-    light: bool | None = None
-    size: int | None = None
+    light: bool | None = None  # heads
+    size: int | None = None  # longer side of the input in px
     batch: int | None = None
     epochs: int | None = None
-    keep_empty: bool = False
-    map_suffix: str | None = None
-    label_values: Sequence[str] = ()
-    ignore_label: Sequence[str] = ()
+    keep_empty: bool = False  # train on images without objects, too
+    map_suffix: str | None = None  # end of the label maps' names
+    label_values: Sequence[str] = ()  # of each class
+    ignore_label: Sequence[str] = ()  # of what is no class
 
 
 class Plan(NamedTuple):
-    """How to train.
+    """How to train."""
 
-    Attributes:
-        light: With the light heads, for machines without a GPU.
-        size: Longer side of the images in px (segmentation: side of the crops).
-        batch: Images in a step.
-        epochs: Number of epochs.
-        per_epoch: Steps in an epoch.
-        workers: Processes that load images.
-    """
-
-    light: bool
-    size: int
-    batch: int
+    light: bool  # with the light heads, for machines without a GPU
+    size: int  # longer side of the images in px (segmentation: side of the crops)
+    batch: int  # images in a step
     epochs: int
-    per_epoch: int
-    workers: int
+    per_epoch: int  # steps
+    workers: int  # processes that load images
 
     @property
     def warm_up(self) -> int:
@@ -119,19 +93,12 @@ class Plan(NamedTuple):
 
 
 class Objects(NamedTuple):
-    """The objects of a dataset in numbers.
+    """The objects of a dataset in numbers."""
 
-    Attributes:
-        sizes: Widths and heights of the images in px, (N, 2).
-        boxes: Widths and heights of the boxes in px, (M, 2).
-        image_of: Index of the image of each box, (M,).
-        counts: Number of objects by class.
-    """
-
-    sizes: np.ndarray
-    boxes: np.ndarray
-    image_of: np.ndarray
-    counts: Counter
+    sizes: np.ndarray  # widths and heights of the images in px, (N, 2)
+    boxes: np.ndarray  # widths and heights of the boxes in px, (M, 2)
+    image_of: np.ndarray  # index of the image of each box, (M,)
+    counts: Counter  # objects by class
 
     @classmethod
     def of(cls, content: dict[str, list], classes: Sequence[str]) -> 'Objects':
@@ -235,7 +202,7 @@ def matched(boxes: np.ndarray, anchors: np.ndarray) -> float:
     return float((shape_iou(boxes, anchors).max(1) >= _GOOD).mean())
 
 
-def fit_anchors(model: dict[str, Any], boxes: np.ndarray) -> tuple[dict[str, Any], str]:
+def fit_anchors(model: dict[str, Any], boxes: np.ndarray) -> dict[str, Any]:
     """Find anchors for boxes if those of a detector fit clearly worse.
 
     Args:
@@ -243,16 +210,16 @@ def fit_anchors(model: dict[str, Any], boxes: np.ndarray) -> tuple[dict[str, Any
         boxes: Widths and heights at the input size in px, (M, 2).
 
     Returns:
-        Values for the template, and a line for the user.
+        Values for the template; ``anchors`` is a line for the user.
     """
     generator = (model.get('rpn_head') or model['bbox_head'])['anchor_generator']
     if generator['type'] == 'YOLOAnchorGenerator' and len(boxes) >= 9:
         sizes = [tuple(map(round, box)) for box in cluster(boxes).tolist()]
-        share = matched(boxes, np.array(sizes, float))
-        words = f'Anchors are clustered from the boxes and match {share:.0%} of them.'
-        return dict(base_sizes=[sizes[6:], sizes[3:6], sizes[:3]]), words
-    if generator['type'] != 'AnchorGenerator' or not len(boxes):
-        return {}, ''
+        share = f'{matched(boxes, np.array(sizes, float)):.0%}'
+        words = f'Anchors are clustered from the boxes and match {share} of them.'
+        return dict(base_sizes=[sizes[6:], sizes[3:6], sizes[:3]], anchors=words)
+    if generator['type'] != 'AnchorGenerator':
+        return {}
     strides, octaves = generator['strides'], generator.get('scales_per_octave', 1)
     usual = generator.get('octave_base_scale') or generator['scales'][0]
     best = best_scale(boxes, strides, usual, octaves)
@@ -262,12 +229,11 @@ def fit_anchors(model: dict[str, Any], boxes: np.ndarray) -> tuple[dict[str, Any
     )
     words = f'Anchors match the shape of {share} of the boxes'
     if best == usual:
-        return {}, f'{words}.'
+        return dict(anchors=f'{words}.')
     # RoIs go to the levels that their anchors are on.
     finest = max(4, round(56 * best / usual)) if best < usual else None
-    return dict(
-        scale=best, finest_scale=finest
-    ), f'{words}, those of the base {before}.'
+    words = f'{words}, those of the base {before}.'
+    return dict(scale=best, finest_scale=finest, anchors=words)
 
 
 def anchor_grid(strides: Sequence[int], scale: float, octaves: int = 1) -> np.ndarray:

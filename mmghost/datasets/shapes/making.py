@@ -24,21 +24,13 @@ VAL_IDS = 1_000_000  # where the image ids of COCO's validation part begin
 
 @dataclass(frozen=True)
 class ShapesSet:
-    """What :func:`make_shapes` wrote or found.
+    """What :func:`make_shapes` wrote or found."""
 
-    Attributes:
-        out: Folder of the layouts.
-        made: False if the same dataset was there already.
-        classes: Names of the classes by layout, in the order of their labels.
-        images: Number of images by layout and split.
-        instances: Number of labeled shapes in COCO's layout by split.
-    """
-
-    out: Path
-    made: bool
-    classes: dict[str, tuple[str, ...]]
-    images: dict[str, dict[str, int]]
-    instances: dict[str, int]
+    out: Path  # folder of the layouts
+    made: bool  # False if the same dataset was there already
+    classes: dict[str, tuple[str, ...]]  # by layout, in the order of their labels
+    images: dict[str, dict[str, int]]  # number of images by layout and split
+    instances: dict[str, int]  # number of shapes in COCO's layout by split
 
 
 def make_shapes(
@@ -148,7 +140,7 @@ def _look(out: Path, plan: dict[str, Any]) -> dict[str, int] | None:
     path = out / MANIFEST
     if path.exists():
         manifest = json.loads(path.read_text(encoding='utf-8'))
-        if manifest['plan'] == json.loads(json.dumps(plan)):
+        if manifest.get('plan') == json.loads(json.dumps(plan)):
             return manifest.get('instances')
         raise FileExistsError(
             f'{out} holds Shapes made with other arguments: remove it ({path}) or choose '
@@ -163,10 +155,10 @@ def _look(out: Path, plan: dict[str, Any]) -> dict[str, int] | None:
     return None
 
 
-Job = tuple[str, str, int, int | None]  # layout, split, index, label
+_Job = tuple[str, str, int, int | None]  # layout, split, index, label
 
 
-def _jobs(names: dict, counts: dict) -> Iterator[Job]:
+def _jobs(names: dict, counts: dict) -> Iterator[_Job]:
     for layout, known in names.items():
         for split in SPLITS:
             for number in range(counts[layout][split]):
@@ -181,7 +173,7 @@ def _jobs(names: dict, counts: dict) -> Iterator[Job]:
 
 
 def _write_image(
-    out: Path, seed: int, size: int, names: dict, job: Job
+    out: Path, seed: int, size: int, names: dict, job: _Job
 ) -> dict | str | None:
     """Write the files of an image; return its entry for the lists of its layout."""
     layout, split, index, label = job
