@@ -31,9 +31,7 @@ MARKED = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in
 def shapes(tmp_path_factory) -> Path:
     """Four images of one class, as COCO, ADE20K and folders."""
     root = tmp_path_factory.mktemp('shapes')
-    make_shapes(
-        root, train=4, val=1, size=(180, 240), classes=['circle'], progress=False
-    )
+    make_shapes(root, train=4, val=1, size=200, classes=['circle'], progress=False)
     return root
 
 

@@ -124,19 +124,19 @@ def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(
             'optim_wrapper.accumulative_counts': accumulate,
             'custom_hooks.0.interval': accumulate,
             'custom_hooks.0.momentum': 0.1,
-            # Five epochs with warmup, decay, and noise in the third and fourth.
-            'train_cfg.max_epochs': 5,
-            'train_cfg.val_interval': 5,
+            # Four epochs with warmup, decay, and noise in the last two.
+            'train_cfg.max_epochs': 4,
+            'train_cfg.val_interval': 4,
             'param_scheduler.noise_range': (0.4, 0.9),
         },
     )
     train(root, tmp_path / 'whole', chosen)
     (tmp_path / 'parts').mkdir()
-    checkpoint = tmp_path / 'parts/epoch_3.pth'
-    shutil.copy(tmp_path / 'whole/epoch_3.pth', checkpoint)
+    checkpoint = tmp_path / 'parts/epoch_2.pth'
+    shutil.copy(tmp_path / 'whole/epoch_2.pth', checkpoint)
     (tmp_path / 'parts/last_checkpoint').write_text(str(checkpoint))
     train(root, tmp_path / 'parts', chosen, resume='auto')
-    whole, parts = (saved(tmp_path / d / 'epoch_5.pth') for d in ('whole', 'parts'))
+    whole, parts = (saved(tmp_path / d / 'epoch_4.pth') for d in ('whole', 'parts'))
     for key in ('state_dict', 'ema_state_dict'):
         assert whole[key].keys() == parts[key].keys()
         for name, value in whole[key].items():
