@@ -150,7 +150,9 @@ def _announce() -> None:
         # To the log of the run if there is one, else to standard error: a tool's
         # standard output is its result.
         run = getattr(MMLogger, '_instance_dict', None)
-        logger = MMLogger.get_current_instance() if run else logging.getLogger('mmghost')
+        logger = (
+            MMLogger.get_current_instance() if run else logging.getLogger('mmghost')
+        )
         logger.warning(
             'mmcv has no compiled operators: stand-ins of mmghost are used for nms, '
             f'soft_nms, RoIAlign and sigmoid_focal_loss ({VARIABLE}=native forbids it)'

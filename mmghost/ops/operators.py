@@ -82,7 +82,9 @@ def softnms(
             scores[rest] *= torch.exp(-(iou**2) / sigma)
         else:
             lowered = 1 - iou if method == LINEAR else torch.zeros_like(iou)
-            scores[rest] *= lowered.where(iou >= _float32(iou_threshold), iou.new_ones(()))
+            scores[rest] *= lowered.where(
+                iou >= _float32(iou_threshold), iou.new_ones(())
+            )
         rest = rest[scores[rest] >= _float32(min_score)]
     return torch.stack(kept) if kept else rest
 
