@@ -194,7 +194,7 @@ def check_values(paths: Sequence[str], where: str, loader: Any) -> list[Problem]
         loaded |= values(image) if image is not None else set()
         if len(loaded) > _FEW:
             return []
-    as_stored = LoadImageFromFile(color_type='unchanged', imdecode_backend='pillow')
+    as_stored = LoadImageFromFile(color_type='unchanged')
     for path in paths:
         image = _read(path, as_stored)
         raw |= values(image) if image is not None else set()

@@ -1,6 +1,7 @@
 """Image files: there, whole, and read by the loader of the config with their values."""
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -114,14 +115,17 @@ def rewrite(folder: Path, values: np.ndarray, suffix: str = '.png') -> None:
 
 @pytest.mark.parametrize(('bits', 'last'), [(10, 3), (12, 15), (13, 31), (14, 63)])
 @pytest.mark.parametrize('suffix', ['.png', '.tif'])
+@pytest.mark.parametrize('shape', [(40, 50), (40, 50, 3)])
 def test_16_bit_files_that_lose_their_values_by_loading_are_named(
-    tmp_path, bits, last, suffix
+    tmp_path, bits, last, suffix, shape
 ):
     cfg, generator = folders(tmp_path), np.random.default_rng(0)
-    noise = generator.integers(0, 2**bits, (40, 50), dtype=np.uint16)
+    noise = generator.integers(0, 2**bits, shape, dtype=np.uint16)
     rewrite(tmp_path / 'train', noise, suffix)
     problem = only(cfg)
-    assert f'values from 0 to {last} of 255 after loading, from ' in problem.what
+    # OpenCV rounds the values of a TIFF in color, and cuts the others.
+    seen = rf'values from 0 to ({last}|{last + 1}) of 255 after loading, from \d+ to \d{{3,5}} '
+    assert re.search(seen, problem.what)
     assert 'convert the images to 8 bit' in problem.remedy
     assert problem.fatal == (bits < 14)
 
