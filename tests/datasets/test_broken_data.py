@@ -57,11 +57,17 @@ def with_value(image):
     return Image.fromarray(pixels)
 
 
+def binary():
+    Path('maps/classes.txt').write_text('background\nshape')
+    for path in Path('maps/ann_dir').rglob('*.png'):
+        Image.fromarray((np.array(Image.open(path)) > 0) * np.uint8(255)).save(path)
+
+
 # What breaks, by which form it is read, the words of the file and those of the remedy.
 # fmt: off
 BROKEN = {
-    'empty JSON': ('coco', text(TRAIN, ''), 'coco/train.json is no valid JSON, it is truncated', 'copy it again'),
-    'JSON is a list': ('coco', text(TRAIN, '[]'), 'coco/train.json is no COCO JSON', 'images, annotations, categories'),
+    'empty JSON': ('coco', text(TRAIN, ''), 'coco/train.json: is truncated JSON', 'copy or export it again'),
+    'JSON is a list': ('coco', text(TRAIN, '[]'), 'coco/train.json: is not in COCO format', 'a COCO JSON has'),
     'a box of three numbers': ('coco', edit(TRAIN, lambda c: c['annotations'][2].update(bbox=[1, 2, 3])), 'coco/train.json', 'bbox is'),
     'a category twice': ('coco', edit(TRAIN, lambda c: c['categories'].append(dict(id=99, name='ring'))), 'category ring is listed 2 times', 'remove the entry of id 99'),
     'another size': ('coco', edit(TRAIN, lambda c: c['images'][2].update(width=50)), 'train_000000000003.jpg (50x96, really 96x96)', 'correct width and height'),
@@ -89,10 +95,11 @@ BROKEN = {
     'data.yaml without val': ('yolo', swap('yolo/data.yaml', 'val:', 'test:'), 'data.yaml: val is None', 'a folder of images'),
     'data.yaml with a wrong folder': ('yolo', swap('yolo/data.yaml', 'images/val', 'images/v'), 'images/v does not exist', ''),
     'data.yaml skips a class': ('yolo', text('yolo/data.yaml', 'train: images/train\nval: images/val\nnames: {0: a, 2: b}'), 'names has the keys 0, 2', 'from 0 to 1'),
-    'void in the label maps': ('maps', lambda: text('maps/classes.txt', '\n'.join(['none', *CLASSES[:7]]))(), '8 classes are 0 to 7', '--ignore-label 8'),
-    'another value': ('maps', mask(with_value), 'label maps have 0, 1, 2', '--ignore-label 77'),
+    'void in the label maps': ('maps', lambda: text('maps/classes.txt', '\n'.join(['none', *CLASSES[:7]]))(), 'label maps hold 8', '--ignore-label VALUE'),
+    'another value': ('maps', mask(with_value), 'label maps hold 77', '--ignore-label VALUE'),
+    'masks of 0 and 255': ('maps', binary, 'classes shape (1)', '--label-values VALUE ... for'),
     'a label map of another size': ('maps', mask(lambda image: image.resize((33, 44), 0)), 'is 33x44 px', 'has the size of its image'),
-    'colors': ('maps', mask(lambda image: image.convert('RGB')), 'maps/ann_dir/train: label maps', '--label-values'),
+    'colors': ('maps', mask(lambda image: image.convert('RGB')), 'is a color image', '--label-values VALUE'),
     'a label map is missing': ('maps', lambda: sorted(Path('maps/ann_dir/train').iterdir())[3].unlink(), 'ann_dir/train', 'copy them'),
     'no label maps': ('maps', remove('maps/ann_dir'), 'no label maps', '--train-maps'),
     'other names': ('maps', lambda: [p.rename(p.with_name('x' + p.name)) for p in Path('maps/ann_dir/train').iterdir()], 'do not begin as those', 'rename them'),

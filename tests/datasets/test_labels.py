@@ -1,6 +1,5 @@
 """Labels of every form, encoding and origin are the same boxes."""
 
-import codecs
 import json
 import shutil
 from pathlib import Path
@@ -182,7 +181,6 @@ def test_images_are_found_under_names_of_other_systems(own, spell):
 def test_classes_txt_has_names_with_or_without_numbers(tmp_path, lines):
     (tmp_path / 'classes.txt').write_bytes(lines.encode())
     assert read_classes(str(tmp_path / 'maps' / 'train')) == ['none', 'a', 'b']
-    assert not lines.startswith(codecs.BOM_UTF8.decode()) or lines[0] == '\ufeff'
 
 
 def test_litter_of_systems_is_no_data(own):

@@ -67,21 +67,6 @@ def test_the_mask_of_a_class_lies_where_its_hue_is_painted():
         assert abs(difference) <= 12  # drawn within 8, plus noise and rounding
 
 
-def test_color_does_not_give_the_class_away():
-    """The mean colors of two classes differ by chance only.
-
-    Their standard deviation over 40 images is about 10 per channel (60 for one image), so
-    50 allows for the largest of 24 values.
-    """
-
-    def mean(label, index):
-        drawing = draw_image(0, 'train', index, 48, label=label)
-        return drawing.image[drawing.instances[0].mask].mean(axis=0)
-
-    means = np.array([np.mean([mean(k, i) for i in range(40)], 0) for k in range(8)])
-    assert np.abs(means - means.mean(axis=0)).max() < 50
-
-
 def test_classes_are_named_by_what_is_drawn():
     assert parse_classes(8) == NAMES
     assert parse_classes(['star', 'circle']) == ('circle', 'star')
@@ -116,7 +101,7 @@ def test_a_complete_dataset_is_kept_and_an_interrupted_one_made_again(tmp_path):
 
 def test_folders_of_others_are_never_replaced(tmp_path):
     (tmp_path / 'coco').mkdir()
-    with pytest.raises(FileExistsError, match='was not made by make_shapes'):
+    with pytest.raises(FileExistsError, match='make_shapes did not make it'):
         make_shapes(tmp_path, **SMALL)
     assert digests(tmp_path) == {}
 
@@ -124,8 +109,8 @@ def test_folders_of_others_are_never_replaced(tmp_path):
 @pytest.mark.parametrize(
     ('wrong', 'message'),
     [
-        (dict(train=0), r'train=0: must be in 1 to'),
-        (dict(size=8), r'size=8: must be in 32 to'),
+        (dict(train=0), r'train=0, val=3: must be positive'),
+        (dict(size=8), r'size=8: 32 to 8192 px'),
         (dict(classes=1001), r'classes=1001: must be in 1 to 1000'),
         (dict(classes=300), r'hold 255 classes'),
         (dict(classes=['blob']), r"'blob' is unknown; .* kinds are circle"),
@@ -213,12 +198,3 @@ def test_like_originals_has_the_classes_of_coco(tmp_path):
         data_prefix=dict(img=''),
     )
     assert (len(dataset.cat_ids), dataset.cat_ids[-1]) == (80, 90)  # the ids have gaps
-
-
-@pytest.mark.slow
-def test_like_originals_has_a_thousand_folders(tmp_path):
-    arguments = dict(like_originals=True, only='imagenet', progress=False)
-    make_shapes(tmp_path, 1, 1, 32, **arguments)
-    root = str(tmp_path / 'imagenet')
-    dataset = build('mmpretrain', type='ImageNet', data_root=root, split='train')
-    assert dataset.get_gt_labels().tolist() == list(range(1000))

@@ -1,7 +1,7 @@
 """Pairs of images and label maps, and label maps with other values than 0, 1, 2 ..."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,35 +134,6 @@ def _map_folder(folder: str) -> str | None:
     return None
 
 
-def check_values(pairs: Pairs, classes: Sequence[str], ignored: Sequence[str]) -> None:
-    """Check the values of some label maps.
-
-    Raises:
-        UserError: If they are not the numbers of the classes; with the flags that help.
-    """
-    seen: set[str] = set()
-    for name in pairs.names[:: max(1, len(pairs.names) // 50)]:
-        codes, is_color = _read_map(pairs, name)
-        seen |= {_as_text(code, is_color) for code in np.unique(codes).tolist()}
-    first, count = '0' in ignored, len(classes)
-    known = {str(i) for i in range(first, first + count)}
-    others = _sorted(seen - known - {'255', *ignored})
-    if not others and (seen != {'0', '255'} or count < 2):
-        return
-    shown = _sorted(seen)
-    if len(seen - set(ignored)) == count:
-        remedy = f'--label-values {" ".join(shown)} gives the value of each class'
-    else:
-        remedy = (
-            f'--ignore-label {" ".join(others[:3])} if these pixels are no class, '
-            '--label-values if classes have other values'
-        )
-    raise UserError(
-        f'{pairs.maps}: label maps have {examples(shown, 8)}, but {count} classes are '
-        f'{first:d} to {first + count - 1}, and 255 is ignored: {remedy}'
-    )
-
-
 def convert_maps(
     pairs: Pairs, values: Sequence[str], ignored: Sequence[str], target: Path
 ) -> Pairs:
@@ -184,7 +155,7 @@ def convert_maps(
         codes, is_color = _read_map(pairs, name)
         wanted = [_code(value, is_color) for value in (*values, *ignored)]
         if unknown := set(np.unique(codes).tolist()) - set(wanted):
-            shown = _sorted({_as_text(code, is_color) for code in unknown})
+            shown = [_as_text(code, is_color) for code in sorted(unknown)]
             raise UserError(
                 f'{pairs.maps}/{name}{pairs.map_suffix} has {examples(shown)}, which is not '
                 f'among --label-values; --ignore-label {" ".join(shown[:3])} leaves it out'
@@ -224,7 +195,3 @@ def _code(value: str, is_color: bool) -> int:
 
 def _as_text(code: int, is_color: bool) -> str:
     return f'{code >> 16},{code >> 8 & 255},{code & 255}' if is_color else str(code)
-
-
-def _sorted(values: Iterable[str]) -> list[str]:
-    return sorted(values, key=lambda value: [int(part) for part in value.split(',')])

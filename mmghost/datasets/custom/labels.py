@@ -1,12 +1,11 @@
 """COCO, VOC and YOLO labels as the content of a COCO JSON."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...checks.annotations import check_coco
+from ...checks.annotations import check_coco, load_coco
 from ...checks.images import image_size
 from ...checks.problems import check_text, raise_if_fatal
 from ...errors import UserError, examples
@@ -82,21 +81,14 @@ def read_labels(
 def _read_coco(
     path: str, images: str | None, masks: bool, test: bool, new: str
 ) -> Annotations:
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        cut = '' if text.rstrip().endswith(('}', ']')) else ', it is truncated'
-        raise UserError(
-            f'{path} is no valid JSON{cut} ({error}): copy it again'
-        ) from error
-    lists = ('images', 'annotations', 'categories')
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(key), list) for key in lists
-    ):
-        raise UserError(
-            f'{path} is no COCO JSON: it needs the lists {", ".join(lists)}'
-        )
+    source = path
+    if check_text(path) is not None:  # the toolboxes read UTF-8 without a mark
+        source = new
+        Path(new).parent.mkdir(parents=True, exist_ok=True)
+        Path(new).write_text(read_text(path), encoding='utf-8')
+    parsed: dict[str, dict[str, list]] = {}
+    raise_if_fatal(load_coco(source, path, parsed))
+    content = parsed[source]
     problems = check_coco(content, path, (), masks, test)
     raise_if_fatal(problems, lambda line: None)  # others: when the config is checked
     names = [image['file_name'] for image in content['images']]
@@ -114,6 +106,5 @@ def _read_coco(
             f'{examples(wrong)}: boxes may be of other, turned or resized images: correct '
             'width and height, or label again'
         )
-    # The toolboxes read plain UTF-8, and names as they are.
-    changed = check_text(path) is not None or list(found) != list(found.values())
+    changed = source == new or list(found) != list(found.values())
     return Annotations(path, new if changed else path, folder, content, changed)

@@ -16,13 +16,13 @@ import jinja2
 import numpy as np
 from mmengine.config import Config
 
-from ...checks import preflight, raise_if_fatal
+from ...checks import Problem, preflight, raise_if_fatal
 from ...checks.images import image_size, is_hidden, list_images
 from ...checks.problems import near_file
 from ...errors import UserError, did_you_mean, examples
 from ...models import GhostNetV2
 from .finding import read_classes
-from .label_maps import check_values, convert_maps, find_pairs
+from .label_maps import convert_maps, find_pairs
 from .labels import Annotations, read_labels
 from .planning import Choices, Machine, Objects, fit_anchors, make_plan, usual_side
 
@@ -53,6 +53,10 @@ DETECTORS = {
 # fmt: on
 MODELS = {'detection': ['retinanet', 'faster-rcnn', 'yolov3', 'rtmdet']}
 MODELS['instance'] = ['mask-rcnn']
+_VALUES = (
+    '--ignore-label VALUE for what is no class, such as 11; --label-values VALUE ... for '
+    'the values or colors of the classes, such as 0 255'
+)
 # Learning rate of AdamW for small batches and light heads, from scratch and from weights.
 _LIGHT_LR = {True: 0.002, False: 0.0005}
 
@@ -135,6 +139,8 @@ def new_config(
         job.out.parent.mkdir(parents=True, exist_ok=True)
         job.out.write_text(text, encoding='utf-8')
         problems = preflight(Config.fromfile(out), SPLITS, note=lambda line: None)
+        if any('label maps' in problem.what for problem in problems if problem.fatal):
+            problems.append(Problem('new_config.py', 'can convert label maps', _VALUES))
         raise_if_fatal(problems, lambda line: note(line.removeprefix('preflight: ')))
     except BaseException:
         if is_new:
@@ -281,8 +287,6 @@ def _segmentation(job: _Job) -> str:
             for each, split in zip(pairs, SPLITS)
         ]
         ignored = []
-    for each in pairs:
-        check_values(each, classes, ignored)
     images = [f'{train}/{name}{pairs[0].image_suffix}' for name in pairs[0].names]
     longest = usual_side([max(size) for size in _sizes(images)])
     largest, size = (4, 192) if job.light else (16, 512)

@@ -1,8 +1,9 @@
 """Write Shapes in the layouts of COCO, ADE20K and ImageNet."""
 
+import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -47,17 +48,11 @@ def make_shapes(
 ) -> ShapesSet:
     """Write the Shapes dataset, generated images for detection and classification.
 
-    Below ``out`` stand
-
-    - ``coco``: ``train2017``, ``val2017`` and ``annotations`` with boxes and masks
-      (RLE, since polygons have no holes);
-    - ``ade/ADEChallengeData2016``: the same images with label maps, in which 0 is the
-      background and the classes begin at 1;
-    - ``imagenet``: images of one shape in class folders, equally many of each class,
-      listed in ``meta``.
-
-    A complete dataset of the same arguments is left alone, an interrupted one is made
-    again.
+    ``coco`` has boxes and masks (RLE, since polygons have no holes);
+    ``ade/ADEChallengeData2016`` the same images with label maps, in which 0 is the
+    background and the classes begin at 1; ``imagenet`` images of one shape in class
+    folders, equally many of each class, listed in ``meta``. A complete dataset of the same
+    arguments is left alone, an interrupted one is made again.
 
     Args:
         out: Folder to write to.
@@ -89,48 +84,44 @@ def make_shapes(
         for layout, count in LAYOUTS.items()
         if layout in layouts
     }
-    limits = dict(
-        train=(train, 1, 999_999), val=(val, 1, 999_999), size=(size, 32, 8192)
-    )
-    for name, (value, least, most) in limits.items():
-        if not least <= value <= most:
-            raise ValueError(f'{name}={value}: must be in {least} to {most}')
+    if min(train, val) < 1 or not 32 <= size <= 8192:
+        raise ValueError(
+            f'train={train}, val={val}: must be positive; size={size}: 32 to 8192 px'
+        )
     if len(names.get('ade', ())) > 255:
         raise ValueError('classes: label maps of ADE20K hold 255 classes at most')
-    counts = {
-        layout: {
-            # Equally many of each class in ImageNet's layout.
-            split: -(-count // len(known)) * len(known)
-            if layout == 'imagenet'
-            else count
-            for split, count in zip(SPLITS, (train, val))
-        }
-        for layout, known in names.items()
-    }
+    counts = {layout: dict(train=train, val=val) for layout in names}
+    if 'imagenet' in names:  # equally many of each class
+        per = len(names['imagenet'])
+        counts['imagenet'] = dict(
+            train=-(-train // per) * per, val=-(-val // per) * per
+        )
     plan = dict(counts=counts, classes=names, size=size, seed=seed, version=VERSION)
     found = _look(out, plan)
     if found is not None:
         return ShapesSet(out, False, names, counts, found)
 
-    jobs = list(_jobs(names, counts))
+    jobs = [
+        (layout, split, number)
+        for layout in names
+        for split in SPLITS
+        for number in range(counts[layout][split])
+    ]
     draw = partial(_write_image, out, seed, size, names)
-    show = partial(track, description='Shapes', total=len(jobs), disable=not progress)
     with ThreadPoolExecutor(workers) as pool:
-        entries = list(show(pool.map(draw, jobs)))
+        drawn = track(pool.map(draw, jobs), 'Shapes', len(jobs), disable=not progress)
+        entries = list(zip(jobs, drawn))
     instances = {}
-    for split in SPLITS:
-        own = [(job, entry) for job, entry in zip(jobs, entries) if job[1] == split]
-        if 'coco' in names:
-            scenes = [entry for job, entry in own if job[0] == 'coco']
-            content = _coco_json(names['coco'], scenes, like_originals)
+    for layout, split in itertools.product(names, SPLITS):
+        listed = [entry for job, entry in entries if job[:2] == (layout, split)]
+        if layout == 'coco':
+            content = _coco_json(names['coco'], listed, like_originals)
             instances[split] = len(content['annotations'])
             path = out / f'coco/annotations/instances_{split}2017.json'
             _write(path, json.dumps(content, separators=(',', ':')))
-        if 'imagenet' in names:
-            lines = [f'{e} {job[3]}\n' for job, e in own if job[0] == 'imagenet']
-            _write(out / f'imagenet/meta/{split}.txt', ''.join(lines))
-            listed = '\n'.join(names['imagenet']) + '\n'
-            _write(out / 'imagenet/meta/classes.txt', listed)
+        if layout == 'imagenet':
+            _write(out / f'imagenet/meta/{split}.txt', ''.join(listed))
+            _write(out / 'imagenet/meta/classes.txt', '\n'.join(names[layout]) + '\n')
     _write(out / MANIFEST, json.dumps(dict(plan=plan, instances=instances)))
     return ShapesSet(out, True, names, counts, instances)
 
@@ -148,35 +139,20 @@ def _look(out: Path, plan: dict[str, Any]) -> dict[str, int] | None:
         )
     if foreign := [layout for layout in plan['classes'] if (out / layout).exists()]:
         raise FileExistsError(
-            f'{out / foreign[0]} was not made by make_shapes, which never replaces such '
-            'folders: choose another folder'
+            f'{out / foreign[0]} exists, and make_shapes did not make it'
         )
     _write(path, json.dumps(dict(plan=plan)))  # without `instances`: not complete
     return None
 
 
-_Job = tuple[str, str, int, int | None]  # layout, split, index, label
-
-
-def _jobs(names: dict, counts: dict) -> Iterator[_Job]:
-    for layout, known in names.items():
-        for split in SPLITS:
-            for number in range(counts[layout][split]):
-                index, label = divmod(number, len(known))
-                single = layout == 'imagenet'
-                yield (
-                    layout,
-                    split,
-                    index if single else number,
-                    label if single else None,
-                )
-
-
 def _write_image(
-    out: Path, seed: int, size: int, names: dict, job: _Job
+    out: Path, seed: int, size: int, names: dict, job: tuple[str, str, int]
 ) -> dict | str | None:
     """Write the files of an image; return its entry for the lists of its layout."""
-    layout, split, index, label = job
+    layout, split, number = job
+    index, label = number, None
+    if layout == 'imagenet':
+        index, label = divmod(number, len(names[layout]))
     drawing = draw_image(seed, split, index, size, names[layout], label)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
     jpeg = cv2.imencode('.jpg', drawing.image, quality)[1].tobytes()
@@ -185,7 +161,7 @@ def _write_image(
         own = len(names[layout]) == LAYOUTS['imagenet']
         name = f'{f"n{label:08d}" if own else names[layout][label]}/{index + 1:06d}.jpg'
         _write(out / 'imagenet' / split / name, jpeg)
-        return name
+        return f'{name} {label}\n'
     if layout == 'ade':
         part = dict(train='training', val='validation')[split]
         root, name = out / 'ade/ADEChallengeData2016', f'ADE_{split}_{index + 1:08d}'
@@ -194,11 +170,11 @@ def _write_image(
         _write(root / f'annotations/{part}/{name}.png', label_map)
         return None
     number = index + 1 + VAL_IDS * (split == 'val')
-    _write(out / f'coco/{split}2017/{number:012d}.jpg', jpeg)
-    image = dict(id=number, file_name=f'{number:012d}.jpg', height=size, width=size)
+    name = f'{number:012d}.jpg'
+    _write(out / f'coco/{split}2017' / name, jpeg)
+    image = dict(id=number, file_name=name, height=size, width=size, license=1)
     return dict(
-        image=image | dict(license=1),
-        annotations=[_annotation(instance, number) for instance in drawing.instances],
+        image=image, annotations=[_annotation(i, number) for i in drawing.instances]
     )
 
 
@@ -222,20 +198,18 @@ def _annotation(instance: Instance, image_id: int) -> dict[str, Any]:
 
 
 def _coco_json(names: Sequence[str], scenes: list[dict], original: bool) -> dict:
-    categories = [
-        dict(id=number, name=name, supercategory=name.split('-')[-1])
-        for number, name in enumerate(names, start=1)
-    ]
+    ids = range(1, len(names) + 1)
+    categories = [dict(id=i, name=n, supercategory='shape') for i, n in zip(ids, names)]
     if original:
         from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
         # The place of a name is COCO's id; ids that COCO does not use have 'N/A'.
         known = FasterRCNN_ResNet50_FPN_Weights.COCO_V1.meta['categories']
         used = [
-            (i, n) for i, n in enumerate(known) if n not in ('__background__', 'N/A')
+            i for i, name in enumerate(known) if name not in ('__background__', 'N/A')
         ]
-        for category, (number, name) in zip(categories, used):
-            category.update(id=number, supercategory=category['name'], name=name)
+        for category, i in zip(categories, used):
+            category.update(id=i, name=known[i], supercategory=category['name'])
     annotations = [entry for scene in scenes for entry in scene['annotations']]
     for number, entry in enumerate(annotations, start=1):
         entry.update(id=number, category_id=categories[entry['category_id']]['id'])
