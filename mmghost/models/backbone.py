@@ -15,7 +15,8 @@ class Backbone(BaseModule):
     """A network in stages that returns the maps of some and can freeze the first.
 
     A subclass sets ``stage_channels`` and ``stage_strides`` for each stage that it
-    builds, implements :meth:`frozen_modules`, and calls :meth:`freeze` when it is built.
+    builds, has ``frozen_modules()`` yield what ``frozen_stages`` freezes, and calls
+    :meth:`freeze` when it is built.
 
     Args:
         out_indices: As given by the user: an int or ints, negative ones from the end.
@@ -66,12 +67,8 @@ class Backbone(BaseModule):
         """Stride of each output in px of the image, for anchors and heads."""
         return tuple(self.stage_strides[i] for i in self.out_indices)
 
-    def frozen_modules(self) -> Iterator[nn.Module]:
-        """Yield what ``frozen_stages`` freezes."""
-        raise NotImplementedError
-
     def freeze(self) -> None:
-        """Freeze parameters and running statistics of :meth:`frozen_modules`.
+        """Freeze parameters and running statistics of ``frozen_modules()``.
 
         Subclasses call it in ``__init__``: DistributedDataParallel wraps a model before
         ``train()`` is called, and fails on parameters that never get a gradient.

@@ -4,7 +4,6 @@ import itertools
 from collections import Counter
 from copy import deepcopy
 
-import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
@@ -65,22 +64,16 @@ def folded_conv(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:
 
 def folded_branches(module: RepConv) -> nn.Conv2d:
     """Return the convolution that a RepConv computes in evaluation mode."""
-    first = module.convs[0].conv
     branches = [(branch.conv, branch.bn) for branch in module.convs]
     if module.scale is not None:
         branches.append((module.scale.conv, module.scale.bn))
     if module.skip is not None:
-        identity = deepcopy(module.scale.conv)
-        nn.init.ones_(identity.weight)  # depthwise: one weight for each channel
+        identity = deepcopy(module.scale.conv)  # depthwise: one weight for each channel
+        nn.init.ones_(identity.weight)
         branches.append((identity, module.skip))
-    fused = deepcopy(first).double().requires_grad_(False)
-    weight, bias = torch.zeros_like(fused.weight), 0
-    for conv, norm in branches:
-        pair = deepcopy(conv).double().eval(), deepcopy(norm).double().eval()
-        one = fuse_conv_bn_eval(*pair)
-        pad = (first.kernel_size[0] - one.kernel_size[0]) // 2
-        weight = weight + F.pad(one.weight.detach(), [pad] * 4)
-        bias = bias + one.bias.detach()
-    fused.weight = nn.Parameter(weight, requires_grad=False)
-    fused.bias = nn.Parameter(bias, requires_grad=False)
-    return fused.to(first.weight.dtype).train(module.training)
+    out, *rest = (folded_conv(conv.double(), norm) for conv, norm in deepcopy(branches))
+    for conv in rest:
+        pad = (out.kernel_size[0] - conv.kernel_size[0]) // 2
+        out.weight += F.pad(conv.weight, [pad] * 4)
+        out.bias += conv.bias
+    return out.to(module.convs[0].conv.weight.dtype).train(module.training)

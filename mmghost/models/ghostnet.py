@@ -240,12 +240,9 @@ class GhostBottleneck(nn.Module):
         k, mid, out = row.kernel, row.expanded, row.out
         self.with_cp = with_cp
 
-        self.ghost1 = GhostModule(
-            in_channels,
-            mid,
-            dfc=dfc if position in ('expanded', 'both') else None,
-            **ghost,
-        )
+        first = dfc if position in ('expanded', 'both') else None
+        second = dfc if position in ('output', 'both') else None
+        self.ghost1 = GhostModule(in_channels, mid, dfc=first, **ghost)
         self.conv_dw, self.bn_dw = nn.Identity(), nn.Identity()
         if row.stride > 1:
             self.conv_dw, self.bn_dw = conv_norm(
@@ -255,13 +252,7 @@ class GhostBottleneck(nn.Module):
         self.se = nn.Identity()
         if row.se_ratio:
             self.se = SqueezeExcite(mid, row.se_ratio, conv_cfg, act_cfg)
-        self.ghost2 = GhostModule(
-            mid,
-            out,
-            activate=False,
-            dfc=dfc if position in ('output', 'both') else None,
-            **ghost,
-        )
+        self.ghost2 = GhostModule(mid, out, activate=False, dfc=second, **ghost)
         self.shortcut = nn.Identity()
         if in_channels != out or row.stride > 1:
             self.shortcut = nn.Sequential(
@@ -431,7 +422,7 @@ class GhostNet(Backbone):
         return tuple(merge_phases(*out) for out in outs.values())
 
     def frozen_modules(self) -> Iterator[nn.Module]:
-        """Yield what ``frozen_stages`` freezes."""
+        """Yield the stem and the groups that ``frozen_stages`` freezes."""
         if self.frozen_stages >= 0:
             yield from (self.conv_stem, self.bn1)
         for group, (stage, _) in zip(self.blocks, self.levels):
@@ -439,18 +430,14 @@ class GhostNet(Backbone):
                 yield group
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Return the depth of a parameter, for layer-wise decay of the learning rate.
+        """Return the layer of a parameter and the number of layers.
 
-        Called by mmpretrain's ``LearningRateDecayOptimWrapperConstructor``. The stem is
-        layer 0, each bottleneck and the last convolution one more, neck and head the
-        last.
+        mmpretrain's ``LearningRateDecayOptimWrapperConstructor`` calls it. The stem is
+        layer 0, each bottleneck and the last convolution one more, neck and head the last.
 
         Args:
-            param_name: Name of the parameter in the whole model.
+            param_name: Name in the whole model.
             prefix: Prefix of the backbone's names, such as ``'backbone.'``.
-
-        Returns:
-            The layer of the parameter, and the number of layers.
         """
         starts = [1]  # the layer of each group's first block
         for group in self.blocks:
@@ -514,13 +501,6 @@ class GhostNetV1(GhostNet):
     Args:
         widen_factor: Width multiplier.
         **kwargs: Arguments of :class:`GhostNet` except ``dfc`` and ``branches``.
-
-    Example:
-        >>> import torch
-        >>> from mmghost.models import GhostNetV1
-        >>> outs = GhostNetV1(widen_factor=1.1).eval()(torch.rand(1, 3, 224, 224))
-        >>> [tuple(out.shape) for out in outs]
-        [(1, 28, 56, 56), (1, 44, 28, 28), (1, 124, 14, 14), (1, 176, 7, 7)]
     """
 
     def __init__(self, widen_factor: float = 1.0, **kwargs: Any) -> None:
@@ -553,10 +533,6 @@ class GhostNetV3(GhostNet):
     convolutions, a 1x1 convolution beside a 3x3 or 5x5, a normalization beside a cheap
     operation), as timm and the authors' ``ghostnetv3_pytorch`` have them. Folded by
     ``switch_to_deploy()`` it has the graph, the names and the cost of GhostNetV2.
-
-    Args:
-        *args: Arguments of :class:`GhostNet`.
-        **kwargs: Arguments of :class:`GhostNet` except ``branches``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -16,13 +16,10 @@ class GlobalLRASPPHead(LRASPPHead):
     """Mmseg's LR-ASPP head with the average over the whole map.
 
     Mmseg averages windows of 49x49, which fails on smaller maps: at output stride 16 on
-    pictures of less than 784 px. The gate of the paper (`Searching for MobileNetV3
+    images of less than 784 px. The gate of the paper (`Searching for MobileNetV3
     <https://arxiv.org/abs/1905.02244>`_, section 6.4) has such large windows to come near
     the average of everything.
 
-    Args:
-        **kwargs: The arguments of mmseg's LRASPPHead.
-    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
