@@ -1,11 +1,10 @@
 """Exact output strides: a dense map as interleaved maps of the strided network.
 
 Without its stride of 2, a convolution computes four maps that the strided network could
-have computed, one for each choice of even or odd rows and columns: the *phases*. Layers
-with dilation 2 never mix phases. So the network runs on each phase as if it had strides,
-with the phases in the batch dimension, and every operator is exact, also pooling,
-up-sampling and the global average of SE. The phase of even rows and columns is the map
-of the strided network; see docs/segmentation.md.
+have computed: even or odd rows and columns, the *phases*. Layers with dilation 2 never
+mix phases, so the network runs on each as it is, with the phases in the batch. Every
+operator is exact, also pooling, up-sampling and the average of SE; the phase of even rows
+and columns is the map of the strided network (docs/segmentation.md).
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""LR-ASPP for maps of any size; importing this needs mmsegmentation.
+"""LR-ASPP for maps of any size. Importing this module needs mmsegmentation.
 
 Configs that use it name this module in ``custom_imports``.
 """
@@ -13,13 +13,12 @@ from ..registry import MODELS, register
 
 @register(MODELS)
 class GlobalLRASPPHead(LRASPPHead):
-    """Mmseg's LR-ASPP head with the average over the whole map.
+    """LR-ASPP head of mmseg with the average over the whole map.
 
-    Mmseg averages windows of 49x49, which fails on smaller maps: at output stride 16 on
-    images of less than 784 px. The gate of the paper (`Searching for MobileNetV3
-    <https://arxiv.org/abs/1905.02244>`_, section 6.4) has such large windows to come near
-    the average of everything.
-
+    mmseg averages windows of 49x49, as the paper does (`Searching for MobileNetV3
+    <https://arxiv.org/abs/1905.02244>`_, section 6.4), and fails on smaller maps: at
+    output stride 16 on images of less than 784 px. The arguments are those of mmseg's.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
