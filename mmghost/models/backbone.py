@@ -117,10 +117,7 @@ def checkpointed(
 ) -> Tensor:
     """Compute ``forward(x)`` and keep ``x`` only, for a second computation in backward.
 
-    Args:
-        module: Its running statistics do not move the second time.
-        forward: A method of the module.
-        x: Its input.
+    The running statistics of ``module`` do not move the second time.
     """
     return checkpoint(
         forward,

@@ -1,8 +1,4 @@
-"""GhostNet with its ImageNet classifier, in the release's form.
-
-In mmpretrain the classifier is a backbone, a neck and a head. This is one module, whose
-state dict is, key by key, that of the release and of timm.
-"""
+"""GhostNet with its ImageNet classifier, by the names of the release and of timm."""
 
 from typing import Any
 

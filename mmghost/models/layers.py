@@ -115,11 +115,7 @@ def conv_norm(
     conv_cfg: Cfg | None = None,
     norm_cfg: Cfg | None = None,
 ) -> tuple[nn.Module, nn.Module]:
-    """Build a convolution and its normalization.
-
-    With ``branches`` it is a :class:`RepConv` and an ``nn.Identity``, so that the folded
-    convolution has the name that it has without branches.
-    """
+    """Build a convolution and its normalization, or a RepConv and an ``nn.Identity``."""
     norm_cfg = norm_cfg or dict(type='BN')
     grid = (in_channels, out_channels, kernel_size, stride, groups)
     if branches:
