@@ -195,7 +195,10 @@ class DenseGraph(DetectorGraph):
         cfg = head.test_cfg
         least = max(cfg.get('score_thr', 0), 0)
         parts = []
-        for scores, factor, boxes in self.levels(image, image_size):
+        for scores, factor, boxes in self.levels(image):
+            if cfg.get('conf_thr', -1) > 0:  # YOLOv3
+                sure = (factor >= cfg.conf_thr)[..., None]
+                scores = torch.where(sure, scores, -torch.ones_like(scores))
             scores, places, labels = best_pairs(scores, cfg.nms_pre, least)
             if factor is not None:
                 scores = torch.where(
@@ -203,21 +206,21 @@ class DenseGraph(DetectorGraph):
                 )
             parts.append((scores, labels, take(boxes, places)))
         scores, labels, boxes = (torch.cat(part, 1) for part in zip(*parts))
-        boxes = boxes * (1 / scale_factor).repeat(1, 2)[:, None]
+        boxes = clip(boxes, head, image_size) * (1 / scale_factor).repeat(1, 2)[:, None]
         scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
         boxes, scores, labels = nms(boxes, scores, labels, cfg.nms, cfg.max_per_img)
         return table(boxes, scores), labels
 
-    def levels(self, image: Tensor, image_size: Tensor) -> list[Level]:
+    def levels(self, image: Tensor) -> list[Level]:
         """Return the levels, see :func:`decode_levels`."""
         head = self.model.bbox_head
-        return decode_levels(head, head(self.model.extract_feat(image)), image_size)
+        return decode_levels(head, head(self.model.extract_feat(image)))
 
 
 class YoloGraph(DenseGraph):
-    """YOLOv3: all levels at once, with objectness as a threshold and as a factor."""
+    """YOLOv3: all levels at once, with objectness as the score factor."""
 
-    def levels(self, image: Tensor, image_size: Tensor) -> list[Level]:
+    def levels(self, image: Tensor) -> list[Level]:
         """Return scores, objectness and boxes of all levels together."""
         head = self.model.bbox_head
         (maps,) = head(self.model.extract_feat(image))
@@ -231,10 +234,7 @@ class YoloGraph(DenseGraph):
             boxes = head.bbox_coder.decode(prior, deltas, stride)
             parts.append((classes.sigmoid(), objectness[..., 0].sigmoid(), boxes))
         scores, objectness, boxes = (torch.cat(part, 1) for part in zip(*parts))
-        sure = (objectness >= head.test_cfg.get('conf_thr', -1))[..., None]
-        return [
-            (torch.where(sure, scores, -torch.ones_like(scores)), objectness, boxes)
-        ]
+        return [(scores, objectness, boxes)]
 
 
 class TwoStageGraph(DetectorGraph):
@@ -291,12 +291,12 @@ class TwoStageGraph(DetectorGraph):
         head = self.model.rpn_head
         cfg = head.test_cfg
         parts = []
-        decoded = decode_levels(head, head(features), image_size)
-        for i, (scores, _, boxes) in enumerate(decoded):
+        for i, (scores, _, boxes) in enumerate(decode_levels(head, head(features))):
             scores, places, _ = best_pairs(scores, cfg.nms_pre, -1.0)
             levels = torch.full_like(places, i)
             parts.append((scores, levels, take(boxes, places)))
         scores, levels, boxes = (torch.cat(part, 1) for part in zip(*parts))
+        boxes = clip(boxes, head, image_size)
         scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
         boxes, scores, _ = nms(boxes, scores, levels, cfg.nms, cfg.max_per_img)
         return boxes, scores > 0
@@ -319,19 +319,16 @@ class TwoStageGraph(DetectorGraph):
         return masks.reshape(n, k, *found.shape[1:])
 
 
-def decode_levels(
-    head: nn.Module, maps: Sequence[Sequence[Tensor]], image_size: Tensor
-) -> list[Level]:
+def decode_levels(head: nn.Module, maps: Sequence[Sequence[Tensor]]) -> list[Level]:
     """Decode what a dense head returns.
 
     Args:
         head: A head that postprocesses as mmdet's BaseDenseHead.
         maps: Classes, deltas and, with some heads, score factors; each by level.
-        image_size: Heights and widths without padding, (N, 2).
 
     Returns:
         For each level scores (N, P, classes), score factors (N, P) or None, and boxes
-        (N, P, 4), corners in px of the input.
+        (N, P, 4), corners in px of the input, not clipped.
     """
     cls_scores, bbox_preds = maps[:2]
     factors = maps[2] if len(maps) == 3 else [None] * len(cls_scores)
@@ -350,8 +347,7 @@ def decode_levels(
         n, p = deltas.shape[:2]
         prior = prior[None].expand(n, -1, -1).reshape(n * p, -1)
         boxes = head.bbox_coder.decode(prior, deltas.reshape(n * p, -1))
-        boxes = clip(boxes.reshape(n, p, 4), head, image_size)
-        levels.append((scores, factor, boxes))
+        levels.append((scores, factor, boxes.reshape(n, p, 4)))
     return levels
 
 
@@ -371,7 +367,7 @@ def flatten(maps: Tensor, channels: int) -> Tensor:
 
 def take(rows: Tensor, places: Tensor) -> Tensor:
     """Take rows (N, K) of (N, P, C): (N, K, C)."""
-    return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[2]))
+    return rows.gather(1, places[..., None].expand(-1, -1, int(rows.shape[2])))
 
 
 def best_pairs(scores: Tensor, count: int, least: float) -> tuple[Tensor, ...]:
@@ -401,9 +397,16 @@ def filled(rows: Tensor, count: int, value: float) -> Tensor:
     )
 
 
+def clips(head: nn.Module) -> bool:
+    """Return True if mmdet clips the boxes of a head to the image."""
+    coder = head.bbox_coder
+    yolo = type(coder).__name__ == 'YOLOBBoxCoder'
+    return getattr(coder, 'clip_border', not yolo)
+
+
 def clip(boxes: Tensor, head: nn.Module, image_size: Tensor) -> Tensor:
-    """Clip corners (N, M, 4) to images of the sizes (N, 2), if the head's coder does."""
-    if not getattr(head.bbox_coder, 'clip_border', True):
+    """Clip corners (N, M, 4) to images of the sizes (N, 2), if mmdet does."""
+    if not clips(head):
         return boxes
     limits = image_size.flip(1).repeat(1, 2)[:, None]
     return torch.minimum(boxes.clamp(min=0), limits)
