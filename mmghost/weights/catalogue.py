@@ -60,10 +60,6 @@ def list_models(pretrained: bool = False) -> list[str]:
 
     Args:
         pretrained: Only those with published weights.
-
-    Example:
-        >>> mmghost.list_models(pretrained=True)[:3]
-        ['ghostnetv2-1.0', 'ghostnetv2-1.3', 'ghostnetv2-1.6']
     """
     return [name for name, e in entries().items() if e.weights or not pretrained]
 

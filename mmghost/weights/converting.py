@@ -122,11 +122,7 @@ def _content(file: WeightFile, state: dict[str, Tensor], **meta: Any) -> dict[st
 
 
 def save(content: dict[str, Any], target: str | os.PathLike, source: str) -> None:
-    """Write a file with ``torch.save``, the whole file or none.
-
-    Raises:
-        WeightsError: If the target is the source of the weights, or cannot be written.
-    """
+    """Write a file with ``torch.save``, the whole file or none, but not the source."""
     target = Path(target)
     if os.path.exists(source) and target.exists() and target.samefile(source):
         raise WeightsError(f'{target}: is the source itself; write to another file')

@@ -30,10 +30,8 @@ _PARTS = re.compile(r'(conv_stem|bn1|blocks\.\d|conv_head|classifier)\.')
 # What to do with a file of another form of the network.
 _REMEDIES = dict(
     norms='has batch norms; load it without deploy=True, then call switch_to_deploy()',
-    folded='is deployed, without batch norms; run it with deploy=True; to train, load '
-    'the file it was made from',
-    branches="has the branches of GhostNetV3; load it into type='GhostNetV3' without "
-    'deploy=True, then call switch_to_deploy()',
+    folded='is deployed; run it with deploy=True; to train, load its source',
+    branches="has branches; load it into type='GhostNetV3' without deploy=True",
 )
 
 
@@ -50,7 +48,6 @@ class Report:
     stayed_random: list[str]  # tensors of the model that the file lacks
 
     def __str__(self) -> str:
-        """Return one line for a log."""
         line = (
             f'{self.loaded} of {self.total} tensors loaded from {self.source} '
             f'({self.kind}; {self.network.name})'
@@ -155,11 +152,7 @@ def load_pretrained(
 
 
 def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
-    """Check that weights are finite floating point numbers.
-
-    Raises:
-        WeightsError: If a tensor is not; its name is in the message.
-    """
+    """Raise WeightsError unless all weights are finite floating point numbers."""
     for name, value in state.items():
         if not value.is_floating_point() or value.is_meta:
             raise WeightsError(

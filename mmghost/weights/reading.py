@@ -1,8 +1,4 @@
-"""Read a weight file of any format, from a path, a URL or the Hugging Face Hub.
-
-The format is detected from the first bytes: the release's ``.pth.tar`` files are no
-archives, and ``.ckpt`` is the ending of MindSpore's files and of others.
-"""
+"""Read a weight file of any format, from a path, a URL or the Hugging Face Hub."""
 
 import hashlib
 import http.client
@@ -99,7 +95,8 @@ def read(source: str | os.PathLike) -> WeightFile:
 
 
 def format_of(path: Path, source: str) -> str:
-    """Return TORCH, MINDSPORE or SAFETENSORS; raise WeightsError if it is neither."""
+    """Return TORCH, MINDSPORE or SAFETENSORS; raise WeightsError if it is none."""
+    # By the first bytes: the release's `.pth.tar` files are no archives.
     with path.open('rb') as file:
         head = file.read(512)
     if head.startswith((b'PK', b'\x80')) or head[257:262] == b'ustar':
