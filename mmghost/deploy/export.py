@@ -1,11 +1,14 @@
-"""Write ONNX files, compared with the toolbox before they are kept."""
+"""Write files for each runtime, compared with the toolbox before they are kept."""
 
 import importlib.util
+import json
 import os
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,10 +19,13 @@ from ..engine.predict import Predictor
 from ..errors import UserError
 from ..models import DFCAttention
 from ..models.folding import fold
+from ..models.ghostnet import GhostNet
 from ..version import __version__
+from .converters import CONVERTERS, check_litert
 from .graphs import Graph, build_graph
 from .metadata import infer_metadata
-from .parity import Comparison, compare
+from .parity import Comparison, compare, noise
+from .portable import BranchedGhostNet, PortableGraph
 from .quantize import write_metadata
 from .runtime.images import up_to
 from .runtime.metadata import FileError, ModelMetadata
@@ -27,6 +33,22 @@ from .runtime.runner import Runner
 
 OPSET = 17  # the newest of torch 2.1; RoiAlign needs 16
 OPSETS = range(16, 21)
+FILES = dict(
+    onnx='model.onnx',
+    openvino='model.xml',
+    ncnn='model.ncnn.param',
+    litert='model.tflite',
+    executorch='model.pte',
+)
+TARGETS = tuple(FILES)
+PACKAGES = dict(
+    onnx=('onnx', 'onnxruntime'),
+    openvino=('onnx', 'onnxruntime', 'openvino'),
+    ncnn=('ncnn', 'pnnx'),
+    litert=('ai-edge-litert',),
+    executorch=('executorch',),
+)
+BRANCHED = ('ncnn', 'litert')  # phases as branches: ncnn has no batch, LiteRT is faster
 
 
 @dataclass(frozen=True)
@@ -75,39 +97,17 @@ def export_onnx(
         UserError: If something is missing, the model cannot be exported, or the file
             computes something else; it is not kept then.
     """
-    if missing := [
-        n for n in ('onnx', 'onnxruntime') if not importlib.util.find_spec(n)
-    ]:
-        packages = ' '.join(missing)
-        raise UserError(f'{packages} is not installed: pip install {packages}')
+    check_packages('onnx')
     if Path(out).suffix != '.onnx':
         raise UserError(f'--out {out}: the file must end in .onnx')
     if batch < 1 or (batch > 1 and not fixed):
         raise UserError(f'--batch {batch}: must be at least 1, and 1 without --fixed')
     if opset not in OPSETS:
         raise UserError(f'--opset {opset}: must be {OPSETS[0]} to {OPSETS[-1]}')
-    predictor = Predictor(cfg, checkpoint, 'cpu')
-    model = predictor.model
-    folded = deepcopy(model).eval()
-    fold(folded)
-    graph = build_graph(folded, predictor.scope, raw)
-    metadata = infer_metadata(
-        predictor.cfg,
-        model,
-        task=graph.task,
-        raw=raw,
-        least_side=least_side(model),
-        origin=dict(
-            config=os.path.basename(cfg.filename or ''),
-            checkpoint=os.path.basename(checkpoint),
-            mmghost=__version__,
-            torch=torch.__version__.split('+')[0],
-            opset=opset,
-        ),
-    )
-    if graph.task == 'instance segmentation':
-        threshold = model.roi_head.test_cfg.get('mask_thr_binary', 0.5)
-        metadata = replace(metadata, mask_threshold=float(threshold))
+    source = load_source(cfg, checkpoint)
+    graph = build_graph(deepcopy(source.folded), source.scope, raw)
+    metadata = replace(source.metadata(graph.task), raw=raw)
+    metadata.origin.update(opset=opset)
     size = input_size(metadata, size, fixed)
     if fixed:
         metadata = replace(metadata, size=list(size), batch=batch)
@@ -116,7 +116,8 @@ def export_onnx(
     try:
         trace(graph, partial, (batch if fixed else 2, *size), fixed, opset)
         written = write_metadata(partial, metadata.to_properties())
-        comparisons = check(model, graph, partial, check_sizes(metadata, size))
+        sizes = check_sizes(metadata, size)
+        comparisons = check(source.model, graph, partial, sizes)
         os.replace(partial, out)
     finally:
         Path(partial).unlink(missing_ok=True)
@@ -124,6 +125,192 @@ def export_onnx(
         shapes_of(entries) for entries in (written.graph.input, written.graph.output)
     )
     return Export(out, metadata, *shapes, comparisons)
+
+
+def export_files(
+    cfg: Config,
+    checkpoint: str,
+    targets: Sequence[str],
+    out: str,
+    size: tuple[int, int] | None = None,
+    note: Callable[[str], None] = print,
+) -> list[Export]:
+    """Export a trained model for several runtimes into one folder.
+
+    ONNX and OpenVINO get the whole model, for images of any size. The others get one
+    image of one size, and leave NMS and the resizing of logits to the runtime.
+
+    Args:
+        cfg: The config, of one of the three toolboxes.
+        checkpoint: Its weights, a file or a URL.
+        targets: Some of ``TARGETS``.
+        out: The folder. ``parity.json`` in it says how each file was compared.
+        size: Height and width of the input; default: from the test pipeline.
+        note: Called with the name of each file that was written.
+
+    Raises:
+        UserError: If a converter is missing, a runtime cannot express the model, or a
+            file computes something else; it is not kept then.
+    """
+    for target in targets:
+        check_packages(target)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    exports: list[Export] = []
+    with TemporaryDirectory(dir=folder, prefix='.partial') as partial:
+        try:
+            for export in _export_all(cfg, checkpoint, targets, partial, size):
+                exports.append(_keep(export, folder))
+                note(exports[-1].path)
+        finally:  # another runtime may have failed
+            parity = folder / 'parity.json'
+            known = json.loads(parity.read_text()) if parity.exists() else {}
+            for export in exports:
+                known[Path(export.path).name] = [
+                    c._asdict() for c in export.comparisons
+                ]
+            parity.write_text(json.dumps(known, indent=2))
+    return exports
+
+
+def _export_all(
+    cfg: Config,
+    checkpoint: str,
+    targets: Sequence[str],
+    folder: str,
+    size: tuple[int, int] | None,
+) -> Iterator[Export]:
+    """Yield the files for each runtime, checked, in a folder."""
+    source = load_source(cfg, checkpoint)
+    if 'onnx' in targets or 'openvino' in targets:
+        made = export_onnx(cfg, checkpoint, f'{folder}/model.onnx', size=size)
+        if 'openvino' in targets:  # which reads the ONNX file
+            yield _to_openvino(source, made)
+        if 'onnx' in targets:
+            yield made
+    for target in targets:
+        if target in CONVERTERS:
+            yield _to_portable(source, target, f'{folder}/{FILES[target]}', size)
+
+
+def _keep(export: Export, folder: Path) -> Export:
+    """Move a file, and what belongs to it, into the folder."""
+    path = Path(export.path)
+    for part in [path, path.with_suffix('.bin'), Path(f'{path}.json')]:
+        if part.exists():
+            part.replace(folder / part.name)
+    return replace(export, path=str(folder / path.name))
+
+
+def _to_openvino(source: 'Source', made: Export) -> Export:
+    import openvino
+
+    path = made.path.replace('.onnx', '.xml')
+    openvino.save_model(openvino.convert_model(made.path), path, compress_to_fp16=False)
+    sizes = [comparison.size for comparison in made.comparisons]
+    return replace(made, path=path, comparisons=check(source.model, None, path, sizes))
+
+
+def _to_portable(
+    source: 'Source', target: str, path: str, size: tuple[int, int] | None
+) -> Export:
+    model = deepcopy(source.folded)
+    backbone = model.backbone
+    phases = isinstance(backbone, GhostNet) and backbone.output_stride < 32
+    if phases and target in BRANCHED:
+        model.backbone = BranchedGhostNet(backbone).eval()
+    graph = build_graph(model, source.scope)
+    metadata = source.metadata(graph.task)
+    size = input_size(metadata, size, fixed=True)
+    portable = PortableGraph(graph, size).eval()
+    metadata = replace(
+        metadata,
+        size=list(size),
+        batch=1,
+        outputs=list(portable.outputs),
+        decoding=portable.decoding,
+    )
+    image = noise(1, *size)
+    CONVERTERS[target](portable, image, path)
+    metadata.save(path)
+    comparisons = check(source.model, None, path, [(1, *size)])
+    with torch.no_grad():
+        found = portable(image)
+    found = found if isinstance(found, tuple) else (found,)
+    outputs = {n: list(value.shape) for n, value in zip(portable.outputs, found)}
+    return Export(path, metadata, {'image': [1, 3, *size]}, outputs, comparisons)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained model, loaded.
+
+    Args:
+        cfg: Its config.
+        scope: Of its toolbox.
+        model: As trained.
+        folded: With batch norms folded.
+        origin: For the metadata.
+    """
+
+    cfg: Config
+    scope: str
+    model: nn.Module
+    folded: nn.Module
+    origin: dict[str, Any]
+
+    def metadata(self, task: str) -> ModelMetadata:
+        """Return the metadata of a file for any size."""
+        more = {}
+        if task == 'instance segmentation':
+            threshold = self.model.roi_head.test_cfg.get('mask_thr_binary', 0.5)
+            more = dict(mask_threshold=float(threshold))
+        return infer_metadata(
+            self.cfg,
+            self.model,
+            task=task,
+            least_side=least_side(self.model),
+            origin=dict(self.origin),
+            **more,
+        )
+
+
+def load_source(cfg: Config, checkpoint: str) -> Source:
+    """Load a trained model, and fold its batch norms in a copy.
+
+    Args:
+        cfg: The config.
+        checkpoint: Its weights, a file or a URL.
+    """
+    predictor = Predictor(cfg, checkpoint, 'cpu')
+    folded = deepcopy(predictor.model).eval()
+    fold(folded)
+    origin = dict(
+        config=os.path.basename(cfg.filename or ''),
+        checkpoint=os.path.basename(checkpoint),
+        mmghost=__version__,
+        torch=torch.__version__.split('+')[0],
+    )
+    return Source(predictor.cfg, predictor.scope, predictor.model, folded, origin)
+
+
+def check_packages(target: str) -> None:
+    """Check that the packages of a target are installed.
+
+    Raises:
+        UserError: If one is not.
+    """
+    missing = [
+        name
+        for name in PACKAGES[target]
+        if not importlib.util.find_spec(name.replace('-', '_'))
+    ]
+    if missing:
+        raise UserError(
+            f'{target} needs {" and ".join(missing)}: pip install {" ".join(missing)}'
+        )
+    if target == 'litert':
+        check_litert()
 
 
 def least_side(model: nn.Module) -> int:
@@ -247,7 +434,7 @@ def trace(
 
 def check(
     model: nn.Module,
-    graph: Graph,
+    graph: Graph | None,
     path: str,
     sizes: list[tuple[int, int, int]],
 ) -> list[Comparison]:

@@ -9,6 +9,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from .graphs import Graph
+from .runtime.images import Prepared
 from .runtime.runner import Feed, Runner
 
 # Float32 sums in another order, over a hundred layers: of raw outputs relative to the
@@ -37,7 +38,7 @@ class Comparison(NamedTuple):
 
 def compare(
     model: nn.Module,
-    graph: Graph,
+    graph: Graph | None,
     runner: Runner,
     sizes: Sequence[tuple[int, int, int]],
 ) -> list[Comparison]:
@@ -45,7 +46,7 @@ def compare(
 
     Args:
         model: The toolbox's model as trained; its ``predict`` is the reference.
-        graph: What was exported; the reference for raw outputs.
+        graph: The reference for raw outputs.
         runner: The file.
         sizes: Batches, heights and widths.
     """
@@ -76,8 +77,23 @@ def noise(count: int, height: int, width: int, seed: int = 0) -> Tensor:
     return image / 2
 
 
-def _run(runner: Runner, **feed: Any) -> Feed:
-    return runner.run({name: feed[name] for name in runner.inputs})
+def _run(runner: Runner, image: Tensor, size: Any, original: Any, factor: Any) -> Feed:
+    """Run a batch of images that are padded and scaled alike."""
+    inputs = [Prepared(pixels, size, original, factor) for pixels in image.numpy()]
+    if runner.metadata.decoding is not None:  # such files take one image
+        return runner.compute(inputs[0])
+    feeds = [runner.feed(prepared) for prepared in inputs]
+    # Of a segmentor, the sizes are those of all images; a file of a fixed batch repeats
+    # an image, of which one is taken.
+    whole = runner.metadata.task == 'segmentation'
+    return runner.run(
+        {
+            name: feeds[0][name]
+            if whole and name != 'image'
+            else np.concatenate([feed[name][:1] for feed in feeds])
+            for name in runner.inputs
+        }
+    )
 
 
 def _raw(graph: Graph, runner: Runner, image: Tensor) -> tuple[str, bool]:
@@ -95,7 +111,8 @@ def _raw(graph: Graph, runner: Runner, image: Tensor) -> tuple[str, bool]:
 def _classes(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
     samples = model(image, mode='predict')
     expected = torch.stack([sample.pred_score for sample in samples]).numpy()
-    found = _run(runner, image=image.numpy())['scores']
+    size = tuple(image.shape[2:])
+    found = _run(runner, image, size, size, (1.0, 1.0))['scores']
     # Logits, up to a constant: of a thousand classes each may have a score of 0.001, which
     # any other score is close to. Logits of 20 err by more than those of 1.
     logits, others = (np.log(np.maximum(p, 1e-30)) for p in (expected, found))
@@ -119,12 +136,7 @@ def _label_maps(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, b
     samples = [SegDataSample(metainfo=dict(meta)) for _ in range(n)]
     samples = model(image, samples, mode='predict')
     expected = torch.cat([sample.pred_sem_seg.data for sample in samples]).numpy()
-    found = _run(
-        runner,
-        image=image.numpy(),
-        image_size=np.array(size, np.int64),
-        original_size=np.array(original, np.int64),
-    )['labels']
+    found = _run(runner, image, size, original, (1.0, 1.0))['labels']
     if found.shape != expected.shape:
         return f'label maps are {found.shape} instead of {expected.shape}', False
     same = float((found == expected).mean())
@@ -137,21 +149,17 @@ def _objects(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool
     n, _, height, width = image.shape
     size = height - height // 8, width - width // 8
     factor = (0.8, 1.25)  # different factors of width and height, as after rounding
+    original = round(size[0] / factor[1]), round(size[1] / factor[0])
     meta = dict(
         img_shape=size,
-        ori_shape=(round(size[0] / factor[1]), round(size[1] / factor[0])),
+        ori_shape=original,
         scale_factor=factor,
         pad_shape=(height, width),
         batch_input_shape=(height, width),
     )
     samples = [DetDataSample(metainfo=dict(meta)) for _ in range(n)]
     samples = model(image, samples, mode='predict')
-    found = _run(
-        runner,
-        image=image.numpy(),
-        image_size=np.array([size] * n, np.float32),
-        scale_factor=np.array([factor] * n, np.float32),
-    )
+    found = _run(runner, image, size, original, factor)
     total = matched = 0
     for sample, dets, labels in zip(samples, found['dets'], found['labels']):
         real, wanted = labels >= 0, sample.pred_instances.numpy()

@@ -12,12 +12,15 @@ from ..checks.datasets import check_dataset
 from ..checks.preflight import build_datasets
 from ..checks.problems import raise_if_fatal
 from ..errors import UserError
+from .evaluate import evaluate
 from .runtime.images import prepare, read_image
 from .runtime.metadata import FileError
 from .runtime.runner import Feed, Runner
 
 # Decoding and NMS stay in float32: they are cheap, and boxes need more than 8 bits.
 OPERATORS = ('Conv', 'Gemm', 'MatMul')
+# Ends of the names of the metrics that decide, the first that there is.
+METRICS = ('bbox_mAP', 'mIoU', 'top1', 'mAP', '')
 
 
 class Quantized(NamedTuple):
@@ -89,6 +92,51 @@ def quantize(
         raise UserError(str(error)) from error
     write_metadata(out, replace(runner.metadata, precision='int8').to_properties())
     return Quantized(out, len(chosen))
+
+
+class Checked(NamedTuple):
+    """A file in int8 and its score.
+
+    Args:
+        path: The file.
+        metric: The metric that decides.
+        float32: Its value for the file in float32.
+        int8: Its value for the file in int8.
+    """
+
+    path: str
+    metric: str
+    float32: float
+    int8: float
+
+
+def quantize_checked(
+    cfg: Config, path: str, images: int, max_drop: float = 1.0, seven_bits: bool = False
+) -> Checked:
+    """Quantize a file, and keep it if it scores nearly as well on the test set.
+
+    Args:
+        cfg: The config.
+        path: The exported file.
+        images: Number of images to calibrate with.
+        max_drop: Largest loss in points, of 100; mmdet's AP of 0 to 1 counts as 100.
+        seven_bits: See :func:`quantize`.
+
+    Raises:
+        UserError: If it loses more; the file is not kept then.
+    """
+    done = quantize(cfg, path, images, seven_bits=seven_bits)
+    before, after = (evaluate(cfg, file) for file in (path, done.path))
+    metric = next(name for key in METRICS for name in before if name.endswith(key))
+    scale = 100 if 'mAP' in metric else 1
+    drop = scale * (before[metric] - after[metric])
+    if not drop <= max_drop:
+        Path(done.path).unlink()
+        raise UserError(
+            f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
+            f'{after[metric]:.4f}), more than --max-drop {max_drop:g}: not kept'
+        )
+    return Checked(done.path, metric, before[metric], after[metric])
 
 
 def training_images(cfg: Config, count: int, seed: int = 0) -> list[str]:

@@ -230,17 +230,31 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def toy(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
+def prepared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable:
+    """Return a function that gives config and weights of one of ``TOYS``."""
+    known = {}
+
+    def get(kind: str) -> tuple[Config, str]:
+        if kind not in known:
+            folder = tmp_path_factory.mktemp(kind)
+            cfg = build_toy(folder, kind, data)
+            known[kind] = cfg, save_random(cfg, folder / 'random.pth')
+        return known[kind]
+
+    return get
+
+
+@pytest.fixture(scope='session')
+def toy(prepared: Callable, tmp_path_factory: pytest.TempPathFactory) -> Callable:
     """Return a function that gives one of ``TOYS``, exported."""
     known = {}
 
     def get(kind: str) -> Exported:
         if kind not in known:
-            folder = tmp_path_factory.mktemp(kind)
-            cfg = build_toy(folder, kind, data)
-            checkpoint = save_random(cfg, folder / 'random.pth')
-            export = export_onnx(cfg, checkpoint, str(folder / f'{kind}.onnx'))
-            known[kind] = Exported(cfg, checkpoint, export)
+            path = tmp_path_factory.mktemp('exported') / f'{kind}.onnx'
+            known[kind] = Exported(
+                *prepared(kind), export_onnx(*prepared(kind), str(path))
+            )
         return known[kind]
 
     return get

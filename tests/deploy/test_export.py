@@ -288,14 +288,14 @@ WITHOUT_TORCH = """
 import sys
 for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'onnx', 'mmghost', 'PIL'):
     sys.modules[name] = None  # importing them raises ImportError
-sys.argv = ['run_onnx.py', *sys.argv[2:]]
+sys.argv = ['run_model.py', *sys.argv[2:]]
 import runpy
 runpy.run_path(TOOL, run_name='__main__')
 """
 
 
-def run_onnx(root: Path, *args: str) -> subprocess.CompletedProcess:
-    tool = str(root / 'tools/deployment/run_onnx.py')
+def run_model(root: Path, *args: str) -> subprocess.CompletedProcess:
+    tool = str(root / 'tools/deployment/run_model.py')
     environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     return subprocess.run(
         [sys.executable, '-c', WITHOUT_TORCH.replace('TOOL', repr(tool)), '-', *args],
@@ -303,10 +303,10 @@ def run_onnx(root: Path, *args: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-def test_run_onnx_needs_neither_torch_nor_mmghost(toy, root, data, tmp_path):
+def test_run_model_needs_neither_torch_nor_mmghost(toy, root, data, tmp_path):
     _, _, export = toy('mask-rcnn')
     out, found = tmp_path / 'seen', tmp_path / 'found.json'
-    done = run_onnx(
+    done = run_model(
         root, export.path, str(data / 'coco/val2017'), '--out', str(out),
         '--json', str(found), '--score-thr', '0.02', '--threads', '1',
     )  # fmt: skip
@@ -322,12 +322,12 @@ def test_run_onnx_needs_neither_torch_nor_mmghost(toy, root, data, tmp_path):
     original = cv2.imread(path).astype(int)
     assert drawn.shape == original.shape and np.abs(drawn - original).max() > 30
     for target, written in ((tmp_path / 'one', 'one.png'), (tmp_path, '0*.png')):
-        done = run_onnx(root, export.path, path, '--out', str(target))
+        done = run_model(root, export.path, path, '--out', str(target))
         assert done.returncode == 0, done.stderr
         assert len(list(tmp_path.glob(written))) == 1
 
 
-def test_run_onnx_reports_errors_in_one_line(toy, root, data, tmp_path):
+def test_run_model_reports_errors_in_one_line(toy, root, data, tmp_path):
     _, _, export = toy('classifier')
     image, folder = first_image(data), str(data / 'coco/val2017')
     (tmp_path / 'no.jpg').write_text('no image')
@@ -348,13 +348,13 @@ def test_run_onnx_reports_errors_in_one_line(toy, root, data, tmp_path):
         ([export.path, folder, '--out', 'one.png'], '--out one.png: name a folder for'),
         ([newer, image], "step 'rotate', which this runtime does not know"),
     ]:
-        done = run_onnx(root, *args)
+        done = run_model(root, *args)
         assert done.returncode == 1 and message in done.stderr, done.stderr
         assert 'Traceback' not in done.stderr
 
 
 def test_results_of_a_folder_have_the_names_of_their_images(root):
-    tool = runpy.run_path(str(root / 'tools/deployment/run_onnx.py'))
+    tool = runpy.run_path(str(root / 'tools/deployment/run_model.py'))
     images = [root / name for name in ('a.jpg', 'a.png', 'b.jpg', 'c/b.jpg')]
     expected = [Path(f'out/{name}.png') for name in ('a.jpg', 'a.png', 'b', 'c/b')]
     assert tool['result_paths']('out', images, root) == expected

@@ -1,48 +1,7 @@
-r"""Evaluate an exported file on the test set of a config, as tools/test.py a checkpoint.
+"""The same as test_model.py, by its name in version 1."""
 
-Examples:
-    python tools/deployment/test_onnx.py configs/retinanet_ghostnetv2_coco.py retinanet.onnx
-    python tools/deployment/test_onnx.py CONFIG FILE --backend openvino --json metrics.json
-    python tools/deployment/test_onnx.py CONFIG FILE --cfg-options \
-        test_dataloader.dataset.ann_file=test.json test_evaluator.ann_file=data/test.json
-"""
-
-import argparse
-import json
+import runpy
 from pathlib import Path
 
-import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.deploy.evaluate import evaluate
-from mmghost.deploy.runtime import BACKENDS
-from mmghost.engine.launch import load_config
-from mmghost.engine.options import add_cfg_options
-from mmghost.errors import cli_main
-
-
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='the config that the file was exported with')
-    parser.add_argument('file', help='the ONNX file that export_onnx.py wrote')
-    parser.add_argument('--backend', choices=BACKENDS, help='the runtime')
-    parser.add_argument('--threads', type=int, help="default: the backend's choice")
-    parser.add_argument('--json', help='the file to write the metrics into')
-    add_cfg_options(parser)
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Evaluate as the command line says."""
-    args = parse_args()
-    cfg = load_config(args.config, args.cfg_options)
-    metrics = evaluate(cfg, args.file, args.backend, args.threads)
-    for name, value in metrics.items():
-        print(f'{name}: {value:.4f}')
-    if args.json:
-        Path(args.json).write_text(json.dumps(metrics, indent=2))
-
-
 if __name__ == '__main__':
-    cli_main(main)
+    runpy.run_path(str(Path(__file__).with_name('test_model.py')), run_name='__main__')

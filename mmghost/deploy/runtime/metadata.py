@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 PREFIX = 'mmghost.'
@@ -36,6 +37,9 @@ class ModelMetadata:
         palette: Colors of the classes, RGB.
         precision: ``'float32'`` or ``'int8'``.
         origin: Config, checkpoint and versions, to be read by people.
+        outputs: Names of the outputs, if the file has none of its own.
+        decoding: Settings of the postprocessing, if the runtime does it, see
+            :mod:`.decoding`.
     """
 
     task: str
@@ -55,6 +59,8 @@ class ModelMetadata:
     palette: list[list[int]] | None = None
     precision: str = 'float32'
     origin: dict[str, Any] = field(default_factory=dict)
+    outputs: list[str] | None = None
+    decoding: dict[str, Any] | None = None
 
     def to_properties(self) -> dict[str, str]:
         """Return the metadata entries."""
@@ -84,3 +90,23 @@ class ModelMetadata:
                 'tools/deployment/export_onnx.py say how an image is prepared for them'
             )
         return cls(**values)
+
+    def save(self, path: str) -> None:
+        """Write the metadata beside a file that cannot hold them."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        Path(f'{path}.json').write_text(text, encoding='utf-8')
+
+    @classmethod
+    def load(cls, path: str) -> 'ModelMetadata':
+        """Read what :meth:`save` wrote for a file.
+
+        Raises:
+            FileError: If it is missing or damaged.
+        """
+        beside = Path(f'{path}.json')
+        try:
+            values = json.loads(beside.read_text(encoding='utf-8'))
+            properties = {f'{PREFIX}{k}': json.dumps(v) for k, v in values.items()}
+        except (OSError, ValueError) as error:
+            raise FileError(f'{beside} must lie beside the file: {error}') from error
+        return cls.from_properties(properties)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .decoding import decode
 from .images import Prepared, prepare, read_image
 from .metadata import FileError, ModelMetadata
 from .results import Classification, Detections, SegmentationMap, paste_masks
@@ -20,7 +21,7 @@ class Backend(NamedTuple):
 
     Args:
         module: The module.
-        package: What the module imports.
+        package: What to install for it.
         suffixes: Suffixes of the files that it runs.
     """
 
@@ -32,6 +33,9 @@ class Backend(NamedTuple):
 BACKENDS = {
     'onnxruntime': Backend('onnx_backend', 'onnxruntime', ('.onnx',)),
     'openvino': Backend('openvino_backend', 'openvino', ('.onnx', '.xml')),
+    'ncnn': Backend('ncnn_backend', 'ncnn', ('.param',)),
+    'litert': Backend('litert_backend', 'ai-edge-litert', ('.tflite',)),
+    'executorch': Backend('executorch_backend', 'executorch', ('.pte',)),
 }
 
 
@@ -74,7 +78,10 @@ class Runner:
         except Exception as error:  # each backend has classes of its own
             raise FileError(f'{path} cannot be run in {backend}: {error}') from error
         try:
-            self.metadata = ModelMetadata.from_properties(self.network.properties)
+            if hasattr(self.network, 'properties'):
+                self.metadata = ModelMetadata.from_properties(self.network.properties)
+            else:
+                self.metadata = ModelMetadata.load(self.path)
         except FileError as error:
             raise FileError(f'{path}: {error}') from error
 
@@ -90,11 +97,21 @@ class Runner:
             FileError: If the backend cannot compute it, as for inputs of other shapes.
         """
         try:
-            return self.network(feed)
+            found = self.network(feed)
         except Exception as error:  # each backend has classes of its own
             raise FileError(
                 f'{self.path} cannot be run in {self.backend}: {error}'
             ) from error
+        if isinstance(found, dict):
+            return found
+        return dict(zip(self.metadata.outputs, found, strict=True))
+
+    def compute(self, prepared: Prepared) -> Feed:
+        """Run the network on one input, with the postprocessing that it leaves out."""
+        outputs = self.run(self.feed(prepared))
+        if self.metadata.decoding is None:
+            return outputs
+        return decode(outputs, self.metadata, prepared)
 
     def predict(
         self, image: str | os.PathLike | np.ndarray
@@ -115,7 +132,7 @@ class Runner:
         if not isinstance(image, np.ndarray):
             image = read_image(image, self.metadata.orientation)
         prepared = prepare(image, self.metadata)
-        return self._result(self.run(self.feed(prepared)), prepared)
+        return self._result(self.compute(prepared), prepared)
 
     def feed(self, prepared: Prepared) -> Feed:
         """Return the inputs for an image, repeated if the file takes one batch only."""
@@ -172,7 +189,7 @@ def choose_backend(path: str, backend: str | None) -> str:
             raise FileError(f'{path}: {suffix} files run in {" or ".join(able)}')
         return backend
     for name in able:
-        if importlib.util.find_spec(BACKENDS[name].package):
+        if importlib.util.find_spec(BACKENDS[name].package.replace('-', '_')):
             return name
     raise FileError(
         f'{path} needs {" or ".join(able)}: pip install {BACKENDS[able[0]].package}'
