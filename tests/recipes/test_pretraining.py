@@ -127,6 +127,9 @@ def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(
             # Four epochs with warmup, decay, and noise in the last two.
             'train_cfg.max_epochs': 4,
             'train_cfg.val_interval': 4,
+            # Crops of 64 px.
+            'train_dataloader.dataset.pipeline.1.transforms.0.0.scale': 64,
+            'train_dataloader.dataset.pipeline.1.transforms.1.0.scale': 64,
             'param_scheduler.noise_range': (0.4, 0.9),
         },
     )
