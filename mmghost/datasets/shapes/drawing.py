@@ -15,12 +15,12 @@ from .classes import HUES, KINDS, PATTERNS, parse_classes
 
 SPLITS = ('train', 'val')
 MOST_SHAPES = 6  # in an image; fewer where they find no place to be visible
-MIN_VISIBLE = 0.5  # a shape of which less is visible is left out
+MIN_VISIBLE = 0.7  # a shape of which less is visible is left out
 MIN_PIXELS = 24
 SMALLEST_DIAMETER = 12  # px
 TRIES = 8  # places tried for a shape
 # Diameters of shapes as shares of the shorter side: among others, and alone.
-SCALES = {False: (0.2, 0.7), True: (0.45, 0.95)}
+SCALES = {False: (0.25, 0.7), True: (0.45, 0.95)}
 
 
 @dataclass(frozen=True)
