@@ -226,26 +226,23 @@ COLORS = np.random.default_rng(0).permutation(256)[:27].reshape(9, 3)
 
 @pytest.mark.parametrize('kind', ['255', 'rgb'])
 def test_label_maps_of_other_values_and_colors_are_converted(own, kind):
-    names, colors = (
-        (['none', 'shape'], []) if kind == '255' else (['none', *CLASSES], COLORS)
-    )
     before = {p.stem: np.array(Image.open(p)) for p in Path('maps').rglob('*.png')}
     if kind == '255':
         repaint(lambda pixels: np.where(pixels > 0, 255, 0), '_mask.png')
-        values = ['0', '255']
+        cfg = write('maps', classes=['none', 'shape'], label_values=['0', '255'])
     else:
         repaint(lambda pixels: COLORS[pixels], '_mask.png')
-        values = [','.join(map(str, color)) for color in COLORS.tolist()]
-    cfg = write('maps', classes=names, label_values=values)
+        void, *values = (','.join(map(str, color)) for color in COLORS.tolist())
+        cfg = write('maps', classes=CLASSES, label_values=values, ignore_label=[void])
+        assert cfg.metainfo.palette == COLORS[1:].tolist()
     dataset = cfg.train_dataloader.dataset
     assert dataset.data_prefix.seg_map_path == 'mine_data/train'
     maps = {p.stem: np.array(Image.open(p)) for p in Path('mine_data').rglob('*.png')}
     assert maps.keys() == before.keys()
     for name, pixels in maps.items():
-        expected = before[name] > 0 if kind == '255' else before[name]
+        old = before[name]
+        expected = old > 0 if kind == '255' else np.where(old == 0, 255, old - 1)
         assert np.array_equal(pixels, expected)
-    if kind == 'rgb':
-        assert cfg.metainfo.palette == colors.tolist()
 
 
 @pytest.mark.parametrize(
