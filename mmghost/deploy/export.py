@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,16 +58,16 @@ class Export:
     Args:
         path: The file.
         metadata: Its metadata.
-        inputs: Names and shapes of its inputs.
-        outputs: Names and shapes of its outputs.
         comparisons: How it was checked.
+        inputs: Names and shapes of the inputs of an ONNX file.
+        outputs: Names and shapes of its outputs.
     """
 
     path: str
     metadata: ModelMetadata
-    inputs: dict[str, list]
-    outputs: dict[str, list]
     comparisons: list[Comparison]
+    inputs: dict[str, list] = field(default_factory=dict)
+    outputs: dict[str, list] = field(default_factory=dict)
 
 
 def export_onnx(
@@ -115,16 +115,18 @@ def export_onnx(
     partial = f'{out}.partial.onnx'
     try:
         trace(graph, partial, (batch if fixed else 2, *size), fixed, opset)
-        written = write_metadata(partial, metadata.to_properties())
+        write_metadata(partial, metadata.to_properties())
         sizes = check_sizes(metadata, size)
         comparisons = check(source.model, graph, partial, sizes)
         os.replace(partial, out)
     finally:
         Path(partial).unlink(missing_ok=True)
+    session = Runner(out, 'onnxruntime').network.session
     shapes = (
-        shapes_of(entries) for entries in (written.graph.input, written.graph.output)
+        {entry.name: entry.shape for entry in entries}
+        for entries in (session.get_inputs(), session.get_outputs())
     )
-    return Export(out, metadata, *shapes, comparisons)
+    return Export(out, metadata, comparisons, *shapes)
 
 
 def export_files(
@@ -230,15 +232,15 @@ def _to_portable(
         outputs=list(portable.outputs),
         decoding=portable.decoding,
     )
-    image = noise(1, *size)
-    CONVERTERS[target](portable, image, path)
+    try:
+        CONVERTERS[target](portable, noise(1, *size), path)
+    except UserError:
+        raise
+    except Exception as error:  # each converter has classes of its own
+        raise UserError(f'{target} cannot express this model: {error}') from error
     metadata.save(path)
     comparisons = check(source.model, None, path, [(1, *size)])
-    with torch.no_grad():
-        found = portable(image)
-    found = found if isinstance(found, tuple) else (found,)
-    outputs = {n: list(value.shape) for n, value in zip(portable.outputs, found)}
-    return Export(path, metadata, {'image': [1, 3, *size]}, outputs, comparisons)
+    return Export(path, metadata, comparisons)
 
 
 @dataclass(frozen=True)
@@ -458,13 +460,3 @@ def check(
             'It was not kept'
         )
     return comparisons
-
-
-def shapes_of(entries: Any) -> dict[str, list]:
-    """Return the names and shapes of inputs or outputs of an ONNX graph."""
-    return {
-        entry.name: [
-            dim.dim_param or dim.dim_value for dim in entry.type.tensor_type.shape.dim
-        ]
-        for entry in entries
-    }

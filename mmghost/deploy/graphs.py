@@ -517,26 +517,25 @@ def build_graph(model: nn.Module, scope: str, raw: bool = False) -> Graph:
 
 
 def _classifier(model: nn.Module, raw: bool) -> Graph:
-    from mmpretrain.models.classifiers import ImageClassifier
-    from mmpretrain.models.heads import ClsHead
+    from mmpretrain.models import ClsHead, ImageClassifier
 
     if not isinstance(model, ImageClassifier) or not _inherits(
         model.head, ClsHead, 'predict', '_get_predictions'
     ):
-        raise _refusal(model, 'head', 'is not a classifier with one label per image')
-    if raw:
-        return RawGraph(model, model.head, 'classification')
-    return ClassifierGraph(model)
+        raise _refusal(model, 'head')
+    return (
+        RawGraph(model, model.head, 'classification') if raw else ClassifierGraph(model)
+    )
 
 
 def _segmentor(model: nn.Module, raw: bool) -> Graph:
+    from mmseg.models import EncoderDecoder
     from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-    from mmseg.models.segmentors import EncoderDecoder
 
     if type(model) is not EncoderDecoder or not _inherits(
         model.decode_head, BaseDecodeHead, 'predict', 'predict_by_feat'
     ):
-        raise _refusal(model, 'decode_head', 'does not compute logits with one head')
+        raise _refusal(model, 'decode_head')
     if raw:
         return RawGraph(model, model.decode_head, 'segmentation')
     if model.test_cfg.get('mode', 'whole') != 'whole':
@@ -549,61 +548,53 @@ def _segmentor(model: nn.Module, raw: bool) -> Graph:
 
 
 def _detector(model: nn.Module, raw: bool) -> Graph:
+    from mmdet.models import SingleStageDetector, TwoStageDetector
     from mmdet.models.dense_heads import YOLOV3Head
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-    from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 
-    if isinstance(model, TwoStageDetector):
-        if raw:
-            raise UserError(
-                '--raw is for single-stage detectors: the first stage of a '
-                f'{type(model).__name__} is of no use without the second'
-            )
+    if isinstance(model, TwoStageDetector) and not raw:
         return _two_stage(model)
     if not isinstance(model, SingleStageDetector):
-        raise _refusal(
-            model, None, 'is neither a single-stage nor a two-stage detector'
-        )
+        raise _refusal(model)
     head = model.bbox_head
     if raw:
         return RawGraph(model, head, 'detection')
     _check_test_cfg('model.test_cfg', head.test_cfg)
     if _inherits(head, YOLOV3Head, 'predict', 'predict_by_feat'):
         return YoloGraph(model)
-    shared = ('predict', 'predict_by_feat', '_predict_by_feat_single')
+    shared = ('predict', 'predict_by_feat', *_SINGLE)
     loss = getattr(head, 'loss_cls', None)  # SSD has none
-    if not _inherits(head, BaseDenseHead, *shared, '_bbox_post_process') or getattr(
-        loss, 'custom_cls_channels', False
-    ):
-        raise _refusal(model, 'bbox_head', 'has a postprocessing of its own')
+    custom = getattr(loss, 'custom_cls_channels', False)
+    if custom or not _inherits(head, BaseDenseHead, *shared):
+        raise _refusal(model, 'bbox_head')
     return DenseGraph(model)
 
 
 def _two_stage(model: nn.Module) -> Graph:
+    from mmdet.models import BBoxHead, FCNMaskHead, StandardRoIHead
     from mmdet.models.dense_heads import RPNHead
-    from mmdet.models.roi_heads import StandardRoIHead
-    from mmdet.models.roi_heads.bbox_heads import BBoxHead
-    from mmdet.models.roi_heads.mask_heads import FCNMaskHead
     from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
     rpn, head = model.rpn_head, model.roi_head
-    shared = ('_predict_by_feat_single', '_bbox_post_process')
     plain = (
-        _inherits(rpn, RPNHead, *shared)
+        _inherits(rpn, RPNHead, *_SINGLE)
         and type(head) is StandardRoIHead
         and not head.with_shared_head
-        and _inherits(head.bbox_head, BBoxHead, 'predict_by_feat', shared[0])
+        and _inherits(head.bbox_head, BBoxHead, 'predict_by_feat', _SINGLE[0])
         and not head.bbox_head.custom_cls_channels
         and type(head.bbox_roi_extractor) is SingleRoIExtractor
     )
     if plain and head.with_mask:
-        extractor, mask = type(head.mask_roi_extractor), type(head.mask_head)
-        plain = extractor is SingleRoIExtractor and mask is FCNMaskHead
+        kinds = type(head.mask_roi_extractor), type(head.mask_head)
+        plain = kinds == (SingleRoIExtractor, FCNMaskHead)
     if not plain:
-        raise _refusal(model, 'roi_head', 'is not that of Faster R-CNN or Mask R-CNN')
+        raise _refusal(model, 'roi_head')
     _check_test_cfg('model.test_cfg.rpn', rpn.test_cfg)
     _check_test_cfg('model.test_cfg.rcnn', head.test_cfg, ('max_per_img',))
     return TwoStageGraph(model)
+
+
+_SINGLE = ('_predict_by_feat_single', '_bbox_post_process')
 
 
 def _inherits(head: nn.Module, base: type, *methods: str) -> bool:
@@ -613,13 +604,14 @@ def _inherits(head: nn.Module, base: type, *methods: str) -> bool:
     )
 
 
-def _refusal(model: nn.Module, part: str | None, why: str) -> UserError:
+def _refusal(model: nn.Module, part: str | None = None) -> UserError:
     name = type(model).__name__
     if part is not None:
         name += f' with {type(getattr(model, part, None)).__name__}'
     return UserError(
-        f'{name} {why}: no export of it is known to be right. Single-stage detectors of '
-        'every kind can be exported with --raw, up to the outputs of the head'
+        f'{name} has a postprocessing of its own: no export of it is known to be right. '
+        'Single-stage detectors of every kind can be exported with --raw, up to the '
+        'outputs of the head'
     )
 
 

@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -23,25 +22,13 @@ OPERATORS = ('Conv', 'Gemm', 'MatMul')
 METRICS = ('bbox_mAP', 'mIoU', 'top1', 'mAP', '')
 
 
-class Quantized(NamedTuple):
-    """A file in int8.
-
-    Args:
-        path: The file.
-        images: Number of images that it was calibrated with.
-    """
-
-    path: str
-    images: int
-
-
 def quantize(
     cfg: Config,
     path: str,
     images: int = 64,
     out: str | None = None,
     seven_bits: bool = False,
-) -> Quantized:
+) -> str:
     """Quantize an exported file: weights by channel, activations by tensor.
 
     The range of an activation is the mean of its extremes over the images. Minima and
@@ -56,6 +43,9 @@ def quantize(
         out: The file to write; default: ``NAME_int8.onnx``.
         seven_bits: Use 7 of the 8 bits of the weights, for x86 CPUs without VNNI, whose
             sums of two 8-bit products overflow.
+
+    Returns:
+        The file.
 
     Raises:
         UserError: If there are no images, or the file is quantized already.
@@ -91,28 +81,12 @@ def quantize(
     except FileError as error:
         raise UserError(str(error)) from error
     write_metadata(out, replace(runner.metadata, precision='int8').to_properties())
-    return Quantized(out, len(chosen))
-
-
-class Checked(NamedTuple):
-    """A file in int8 and its score.
-
-    Args:
-        path: The file.
-        metric: The metric that decides.
-        float32: Its value for the file in float32.
-        int8: Its value for the file in int8.
-    """
-
-    path: str
-    metric: str
-    float32: float
-    int8: float
+    return out
 
 
 def quantize_checked(
     cfg: Config, path: str, images: int, max_drop: float = 1.0, seven_bits: bool = False
-) -> Checked:
+) -> tuple[str, dict[str, float], dict[str, float]]:
     """Quantize a file, and keep it if it scores nearly as well on the test set.
 
     Args:
@@ -122,21 +96,24 @@ def quantize_checked(
         max_drop: Largest loss in points, of 100; mmdet's AP of 0 to 1 counts as 100.
         seven_bits: See :func:`quantize`.
 
+    Returns:
+        The file, and the metrics in float32 and in int8.
+
     Raises:
         UserError: If it loses more; the file is not kept then.
     """
-    done = quantize(cfg, path, images, seven_bits=seven_bits)
-    before, after = (evaluate(cfg, file) for file in (path, done.path))
+    out = quantize(cfg, path, images, seven_bits=seven_bits)
+    before, after = (evaluate(cfg, file) for file in (path, out))
     metric = next(name for key in METRICS for name in before if name.endswith(key))
     scale = 100 if 'mAP' in metric else 1
     drop = scale * (before[metric] - after[metric])
     if not drop <= max_drop:
-        Path(done.path).unlink()
+        Path(out).unlink()
         raise UserError(
             f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
             f'{after[metric]:.4f}), more than --max-drop {max_drop:g}: not kept'
         )
-    return Checked(done.path, metric, before[metric], after[metric])
+    return out, before, after
 
 
 def training_images(cfg: Config, count: int, seed: int = 0) -> list[str]:
@@ -167,12 +144,11 @@ def feeds(runner: Runner, paths: list[str]) -> Iterator[Feed]:
         yield runner.feed(prepare(image, runner.metadata))
 
 
-def write_metadata(path: str, properties: dict[str, str]) -> Any:
-    """Write the metadata of an ONNX file, and return the model."""
+def write_metadata(path: str, properties: dict[str, str]) -> None:
+    """Write the metadata of an ONNX file."""
     import onnx
 
     model = onnx.load(path)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, properties)
     onnx.save(model, path)
-    return model

@@ -81,8 +81,11 @@ def main() -> None:
             print(f'warning: {export.path}: nothing was compared, for want of objects')
     if args.int8 is not None:
         path = str(Path(args.out) / 'model.onnx')
-        done = quantize_checked(cfg, path, args.int8, args.max_drop, args.seven_bits)
-        print(f'{done.path}: {done.metric} {done.int8:.4f}, float32 {done.float32:.4f}')
+        out, before, after = quantize_checked(
+            cfg, path, args.int8, args.max_drop, args.seven_bits
+        )
+        for name, value in after.items():
+            print(f'{out}: {name} {value:.4f}, float32 {before[name]:.4f}')
 
 
 if __name__ == '__main__':

@@ -106,11 +106,9 @@ def main() -> None:
         f'{export.metadata.task} -> {export.path} ({size:.1f} MiB, opset {args.opset})'
     )
     if args.int8 is not None:
-        done = quantize(cfg, export.path, args.int8, seven_bits=args.seven_bits)
-        size = os.path.getsize(done.path) / 2**20
-        print(
-            f'int8, calibrated with {done.images} images -> {done.path} ({size:.1f} MiB)'
-        )
+        path = quantize(cfg, export.path, args.int8, seven_bits=args.seven_bits)
+        size = os.path.getsize(path) / 2**20
+        print(f'int8, calibrated with {args.int8} images -> {path} ({size:.1f} MiB)')
 
 
 if __name__ == '__main__':

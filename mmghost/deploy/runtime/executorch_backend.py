@@ -8,15 +8,7 @@ from .runner import Feed
 
 
 class Network:
-    """A file in ExecuTorch.
-
-    Args:
-        path: The file, ``.pte``.
-        threads: Ignored: the runtime has a thread pool of its own.
-
-    Attributes:
-        inputs: Names of the inputs.
-    """
+    """A file in ExecuTorch, ``.pte``; ``threads`` is left to its own thread pool."""
 
     inputs = ('image',)
 

@@ -7,15 +7,7 @@ from .runner import Feed
 
 
 class Network:
-    """A file in LiteRT.
-
-    Args:
-        path: The file, ``.tflite``.
-        threads: Number of threads; None is the runtime's choice.
-
-    Attributes:
-        inputs: Names of the inputs.
-    """
+    """A file in LiteRT, ``.tflite``."""
 
     inputs = ('image',)
 

@@ -9,15 +9,7 @@ from .runner import Feed
 
 
 class Network:
-    """A file in ncnn.
-
-    Args:
-        path: The file, ``.param``.
-        threads: Number of threads; None is the runtime's choice.
-
-    Attributes:
-        inputs: Names of the inputs.
-    """
+    """A file in ncnn, ``.param``."""
 
     inputs = ('image',)
 

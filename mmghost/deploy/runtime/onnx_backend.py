@@ -6,16 +6,7 @@ from .runner import Feed
 
 
 class Network:
-    """A file in ONNX Runtime.
-
-    Args:
-        path: The file, ``.onnx``.
-        threads: Number of threads; None is the runtime's choice.
-
-    Attributes:
-        inputs: Names of the inputs.
-        properties: Metadata of the file.
-    """
+    """A file in ONNX Runtime, ``.onnx``."""
 
     def __init__(self, path: str, threads: int | None) -> None:
         options = onnxruntime.SessionOptions()

@@ -8,16 +8,7 @@ from .runner import Feed
 
 
 class Network:
-    """A file in OpenVINO.
-
-    Args:
-        path: The file, ``.onnx`` or ``.xml``.
-        threads: Number of threads; None is the runtime's choice.
-
-    Attributes:
-        inputs: Names of the inputs.
-        properties: Metadata of the file.
-    """
+    """A file in OpenVINO, ``.onnx`` or ``.xml``."""
 
     def __init__(self, path: str, threads: int | None) -> None:
         core = openvino.Core()

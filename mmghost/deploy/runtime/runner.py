@@ -17,10 +17,13 @@ Feed = dict[str, np.ndarray]
 
 
 class Backend(NamedTuple):
-    """A runtime, whose class ``Network`` is in a module beside this one.
+    """A runtime.
 
     Args:
-        module: The module.
+        module: A module beside this one with a class ``Network(path, threads)``. It is
+            called with inputs by name, and returns outputs by name or in the order of
+            ``metadata.outputs``; ``inputs`` are the names of the inputs, ``properties``
+            the metadata that the file has in it, if it has.
         package: What to install for it.
         suffixes: Suffixes of the files that it runs.
     """
