@@ -23,7 +23,7 @@ from ..errors import WeightsError, did_you_mean, examples
 from ..models.dfc import DFCAttention
 from ..registry import WEIGHT_INITIALIZERS, register
 from .networks import COUNTER, Network, infer_network
-from .origins import MINDSPORE, recognize
+from .origins import MINDSPORE, recognize, without_branches
 from .reading import read
 
 _PARTS = re.compile(r'(conv_stem|bn1|blocks\.\d|conv_head|classifier)\.')
@@ -31,7 +31,8 @@ _PARTS = re.compile(r'(conv_stem|bn1|blocks\.\d|conv_head|classifier)\.')
 _REMEDIES = dict(
     norms='has batch norms; load it without deploy=True, then call switch_to_deploy()',
     folded='is deployed; run it with deploy=True; to train, load its source',
-    branches="has branches; load it into type='GhostNetV3' without deploy=True",
+    branches="has branches; load it into type='GhostNetV3' without deploy=True; a GhostNetV2 "
+    'takes it only where its batch norms are held (norm_eval=True)',
 )
 
 
@@ -110,7 +111,15 @@ def load_pretrained(
     file = read(checkpoint)
     origin = recognize(file.state, file.source, prefix)
     state, own = origin.state, backbone.state_dict()
-    fit = _Fit({n: v for n, v in own.items() if not n.endswith(COUNTER)}, state)
+    wanted = {n: v for n, v in own.items() if not n.endswith(COUNTER)}
+    fit = _Fit(wanted, state)
+    held = backbone.norm_eval or not any(p.requires_grad for p in backbone.parameters())
+    forms = fit.there.form, fit.here.form, fit.here.version
+    if held and forms == ('branches', 'norms', 2):
+        # Batch norms that train would move on from statistics that are not the network's.
+        origin.kind += ', branches folded'
+        state = without_branches(state)
+        fit = _Fit(wanted, state)
     may_lack = ('classifier.weight', 'classifier.bias') if new_classifier else ()
     whole = fit.unfit <= {*may_lack} and not fit.unknown
     name = type(backbone).__name__
@@ -186,8 +195,8 @@ def _reason(fit: _Fit) -> str:
     here, there = fit.here, fit.there
     # Networks cut before the first attention are the same in V1 and V2.
     both_tell = min(there.groups, here.groups) > 2
-    deployed_v3 = there.form == 'branches' and here.form == 'folded'
-    if there.version != here.version and both_tell and not deployed_v3:
+    foldable = there.form == 'branches' and (here.form == 'folded' or here.version == 2)
+    if there.version != here.version and both_tell and not foldable:
         return f": the file is a {there.name}; use type='GhostNetV{there.version}'"
     if fit.other_form:
         return f': the file {_REMEDIES[there.form]}'

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ..errors import WeightsError, examples
 from . import mindspore
@@ -22,6 +25,7 @@ MINDSPORE = 'MindSpore'
 
 # Layers of mmpretrain's StackedLinearClsHead with one hidden layer.
 _MMPRETRAIN = {'head.layers.0.fc.': 'conv_head.', 'head.layers.1.fc.': 'classifier.'}
+EPS = 1e-5  # of batch norm, in torch, timm and the release
 # Layers with branches: timm's and the authors' names, and this project's.
 _BRANCHED = {
     'primary_rpr_': 'primary_conv.0.',
@@ -133,6 +137,42 @@ def _branch_name(name: str) -> str:
             name = name.replace(f'{theirs}conv.', f'{ours}convs.')
             return name.replace(theirs, ours).replace('.bn1.', '.bn.')
     return name
+
+
+def without_branches(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Fold the branches of GhostNetV3 into the convolutions of a GhostNetV2.
+
+    The batch norm behind such a convolution has mean 0 and variance 1, and adds the bias.
+    Folding is done in double precision.
+    """
+    inside = re.compile(r'(.+)\.(convs\.\d+|scale|skip)\.')
+    out = {n: v for n, v in state.items() if not inside.match(n)}
+    branches: dict[str, list[str]] = {}
+    for place, branch in sorted({m.groups() for m in map(inside.match, state) if m}):
+        branches.setdefault(place, []).append(branch)
+    for place, names in branches.items():
+        weight = torch.zeros_like(state[f'{place}.convs.0.conv.weight'].double())
+        bias = weight.new_zeros(len(weight))
+        for name in names:
+            norm = f'{place}.{name}' if name == 'skip' else f'{place}.{name}.bn'
+            leaves = ('running_mean', 'running_var', 'weight', 'bias')
+            mean, var, scale, shift = (state[f'{norm}.{x}'].double() for x in leaves)
+            kernel = state.get(f'{place}.{name}.conv.weight')
+            kernel = torch.ones_like(weight[..., :1, :1]) if kernel is None else kernel
+            parts = (kernel.double(), None, mean, var, EPS, scale, shift)
+            kernel, more = fuse_conv_bn_weights(*parts)
+            pad = (weight.shape[2] - kernel.shape[2]) // 2
+            weight += F.pad(kernel.detach(), [pad] * 4)
+            bias += more.detach()
+        dtype = state[f'{place}.convs.0.conv.weight'].dtype
+        norm = place.replace('conv_dw', 'bn_dw')
+        norm = re.sub(r'\.0$', '.1', norm)  # primary_conv.0, primary_conv.1
+        out[f'{place}.weight'] = weight.to(dtype)
+        out[f'{norm}.weight'] = torch.ones_like(bias, dtype=dtype)
+        out[f'{norm}.bias'] = bias.to(dtype)
+        out[f'{norm}.running_mean'] = torch.zeros_like(bias, dtype=dtype)
+        out[f'{norm}.running_var'] = torch.full_like(bias, 1 - EPS, dtype=dtype)
+    return out
 
 
 def to_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -85,7 +85,7 @@ FILES = {
     'a misshapen weight': (changed(bn1__bias=torch.ones(9)), '1 of another shape (bn1.bias is (9,) in the file, (4,) here)'),
     'another width': (lambda f: GhostNetV2(0.5).state_dict(), 'is a GhostNetV2 of width 0.5; set widen_factor=0.5'),
     'V1': (lambda f: small_state(dfc=None), "use type='GhostNetV1'"),
-    'V3': (lambda f: GhostNetV3(WIDTH).state_dict(), "use type='GhostNetV3'"),
+    'V3': (lambda f: GhostNetV3(WIDTH).state_dict(), "load it into type='GhostNetV3'"),
     'a deployed network': (lambda f: GhostNetV2(WIDTH, deploy=True).state_dict(), 'run it with deploy=True; to train, load its source'),
     'another kernel of DFC': (lambda f: GhostNetV2(WIDTH, dfc=dict(kernel_size=7)).state_dict(), 'the kernel sizes of its DFC attention are 7'),
     'a network cut off': (lambda f: small_state(GhostNetV2, out_indices=(2,)), 'the file ends with blocks.4'),

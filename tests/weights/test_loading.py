@@ -12,10 +12,11 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, PretrainedInit
 from mmengine.runner import Runner
 
+from mmghost.errors import WeightsError
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
 from mmghost.weights import load_pretrained
 from mmghost.weights.reading import _HAS_SAFE_GLOBALS
-from tests.helpers import image, relative_error
+from tests.helpers import image, randomize, relative_error
 from tests.weights.conftest import FAMILY, WIDTH, filled, small_state, timm_network
 from tests.weights.models import ALL
 from tests.weights.writers import mindcv_names, mindspore_names, write_mindspore
@@ -328,3 +329,21 @@ def test_strict_false_loads_what_fits_and_logs_what_stayed_random(weights, log):
     assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
     assert '632 of 633 tensors loaded' in log[0]
     assert '1 of 633 tensors stayed random: conv_stem.weight' in log[1]
+
+
+@torch.no_grad()
+def test_v3_folds_into_v2_where_batch_norms_are_held(tmp_path, log):
+    v3 = randomize(GhostNetV3(WIDTH)).double().eval()
+    torch.save(v3.state_dict(), tmp_path / 'v3.pth')
+    x = image(2, 3, 64, 64).double()
+    for held in (dict(norm_eval=True), dict(frozen_stages=6)):
+        v2 = GhostNetV2(WIDTH, **held).double()
+        load_pretrained(v2, tmp_path / 'v3.pth')
+        assert 'branches folded' in log[-1]
+        # In double precision; training mode, for the batch norms are held in it, too.
+        for ours, wanted in zip(v2.train()(x), v3(x), strict=True):
+            assert relative_error(ours, wanted) < 1e-11
+    with pytest.raises(WeightsError, match=r"type='GhostNetV3'.*norm_eval=True"):
+        load_pretrained(GhostNetV2(WIDTH), tmp_path / 'v3.pth')
+    with pytest.raises(WeightsError, match="use type='GhostNetV3'"):
+        load_pretrained(GhostNetV1(WIDTH, norm_eval=True), tmp_path / 'v3.pth')
