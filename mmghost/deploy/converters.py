@@ -83,20 +83,11 @@ def to_litert(graph: nn.Module, image: Tensor, path: str) -> None:
     with TemporaryDirectory() as folder:
         # Functional: the constants of a box coder are written in place.
         program = exported(graph, image).run_decompositions({})
-        torch.export.save(program, f'{folder}/graph.pt2')
-        torch.save(image, f'{folder}/image.pt')
-        done = subprocess.run(
-            [
-                python,
-                '-c',
-                LITERT_SCRIPT,
-                f'{folder}/graph.pt2',
-                f'{folder}/image.pt',
-                path,
-            ],
-            capture_output=True,
-            text=True,
-        )
+        files = [f'{folder}/graph.pt2', f'{folder}/image.pt', path]
+        torch.export.save(program, files[0])
+        torch.save(image, files[1])
+        command = [python, '-c', LITERT_SCRIPT, *files]
+        done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f'litert-torch failed: {done.stderr.strip()[-2000:]}')
 

@@ -106,7 +106,7 @@ def prepare(image: np.ndarray, metadata: ModelMetadata) -> Prepared:
             raise FileError(
                 f'the file takes {metadata.size[0]}x{metadata.size[1]} px (height x '
                 f'width) only, and the image is {size[0]}x{size[1]} px after its steps: '
-                'export it without --fixed, or with a larger --size'
+                'export it with a larger --size, or to ONNX without --fixed'
             )
         target = metadata.size
     if min(target) < metadata.least_side:
