@@ -198,3 +198,11 @@ def test_like_originals_has_the_classes_of_coco(tmp_path):
         data_prefix=dict(img=''),
     )
     assert (len(dataset.cat_ids), dataset.cat_ids[-1]) == (80, 90)  # the ids have gaps
+
+
+def test_the_number_of_objects_is_chosen_and_other_shapes_are_overwritten(tmp_path):
+    options = dict(train=6, val=1, size=128, only='coco', progress=False)
+    first = make_shapes(tmp_path, objects=[1], **options)
+    assert first.instances == dict(train=6, val=1)
+    second = make_shapes(tmp_path, objects=[2, 3], overwrite=True, **options)
+    assert second.made and 12 <= second.instances['train'] <= 18

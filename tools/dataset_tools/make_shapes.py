@@ -54,6 +54,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="as many classes as COCO, ADE20K and ImageNet have, with COCO's names; "
         'imagenet then has at least 1000 images in either split, one for each class',
     )
+    parser.add_argument(
+        '--objects',
+        type=int,
+        nargs='+',
+        default=[1, 6],
+        metavar='N',
+        help='shapes in an image, or the smallest and largest number (default: 1 6)',
+    )
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     parser.add_argument(
         '--only',
@@ -63,6 +71,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--workers', type=int, default=1, help='threads that draw (default: 1)'
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace Shapes that were made with other arguments',
     )
     return parser.parse_args(arguments)
 
@@ -85,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             only=args.only,
             like_originals=args.like_originals,
             workers=args.workers,
+            objects=args.objects,
+            overwrite=args.overwrite,
         )
     except (ValueError, FileExistsError) as error:
         raise UserError(str(error)) from error

@@ -72,6 +72,7 @@ def draw_image(
     size: int = 192,
     classes: int | Sequence[str] = 8,
     label: int | None = None,
+    objects: tuple[int, int] = (1, MOST_SHAPES),
 ) -> Drawing:
     """Draw one image of Shapes; the same arguments give the same image.
 
@@ -82,6 +83,7 @@ def draw_image(
         size: Side of the image in px.
         classes: As :func:`parse_classes` takes them.
         label: Draw a single large shape of this class, as classification needs it.
+        objects: Smallest and largest number of shapes, where there is no label.
 
     Returns:
         The image and its shapes.
@@ -95,7 +97,7 @@ def draw_image(
     key = [seed, SPLITS.index(split), index, int(single), label or 0]
     rng = np.random.default_rng(key)
     names = parse_classes(classes)
-    count = rng.integers(1, MOST_SHAPES + 1)
+    count = rng.integers(objects[0], objects[1] + 1)
     labels = [label] if single else rng.integers(len(names), size=count).tolist()
     hidden = np.zeros((size, size), bool)
     instances: list[Instance] = []

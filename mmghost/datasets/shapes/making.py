@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from rich.progress import track
 
 from .classes import parse_classes
-from .drawing import SPLITS, Instance, draw_image
+from .drawing import MOST_SHAPES, SPLITS, Instance, draw_image
 
 LAYOUTS = {'coco': 80, 'ade': 150, 'imagenet': 1000}  # classes of the originals
 MANIFEST = 'shapes.json'
@@ -45,6 +46,8 @@ def make_shapes(
     like_originals: bool = False,
     workers: int = 1,
     progress: bool = True,
+    objects: Sequence[int] = (1, MOST_SHAPES),
+    overwrite: bool = False,
 ) -> ShapesSet:
     """Write the Shapes dataset, generated images for detection and classification.
 
@@ -66,14 +69,16 @@ def make_shapes(
             says: COCO's 80 with their ids and names, ADE20K's 150, ImageNet's 1000.
         workers: Number of threads that draw.
         progress: Show a progress bar.
+        objects: Smallest and largest number of shapes in an image, or one for both.
+        overwrite: Replace Shapes that were made with other arguments.
 
     Returns:
         What is there now.
 
     Raises:
         ValueError: If an argument is out of range.
-        FileExistsError: If ``out`` holds Shapes made with other arguments, or folders
-            that this function did not make. Nothing is replaced.
+        FileExistsError: If ``out`` holds Shapes made with other arguments, unless
+            ``overwrite``, or folders that this function did not make.
     """
     out = Path(out)
     layouts = [only] if isinstance(only, str) else list(only or LAYOUTS)
@@ -88,6 +93,9 @@ def make_shapes(
         raise ValueError(
             f'train={train}, val={val}: must be positive; size={size}: 32 to 8192 px'
         )
+    least, most = min(objects), max(objects)
+    if not 1 <= least <= most <= 50 or len(objects) > 2:
+        raise ValueError(f'objects={objects}: one or two numbers from 1 to 50')
     if len(names.get('ade', ())) > 255:
         raise ValueError('classes: label maps of ADE20K hold 255 classes at most')
     counts = {layout: dict(train=train, val=val) for layout in names}
@@ -97,7 +105,8 @@ def make_shapes(
             train=-(-train // per) * per, val=-(-val // per) * per
         )
     plan = dict(counts=counts, classes=names, size=size, seed=seed, version=VERSION)
-    found = _look(out, plan)
+    plan['objects'] = [least, most]
+    found = _look(out, plan, overwrite)
     if found is not None:
         return ShapesSet(out, False, names, counts, found)
 
@@ -107,7 +116,7 @@ def make_shapes(
         for split in SPLITS
         for number in range(counts[layout][split])
     ]
-    draw = partial(_write_image, out, seed, size, names)
+    draw = partial(_write_image, out, seed, size, names, (least, most))
     with ThreadPoolExecutor(workers) as pool:
         drawn = track(pool.map(draw, jobs), 'Shapes', len(jobs), disable=not progress)
         entries = list(zip(jobs, drawn))
@@ -126,18 +135,20 @@ def make_shapes(
     return ShapesSet(out, True, names, counts, instances)
 
 
-def _look(out: Path, plan: dict[str, Any]) -> dict[str, int] | None:
+def _look(out: Path, plan: dict[str, Any], overwrite: bool) -> dict[str, int] | None:
     """Return the counts of instances if the dataset is complete; None if it is to make."""
     path = out / MANIFEST
     if path.exists():
         manifest = json.loads(path.read_text(encoding='utf-8'))
         if manifest.get('plan') == json.loads(json.dumps(plan)):
             return manifest.get('instances')
-        raise FileExistsError(
-            f'{out} holds Shapes made with other arguments: remove it ({path}) or choose '
-            'another folder'
-        )
-    if foreign := [layout for layout in plan['classes'] if (out / layout).exists()]:
+        if not overwrite:
+            raise FileExistsError(
+                f'{out} holds Shapes made with other arguments: --overwrite replaces it'
+            )
+        for layout in LAYOUTS:
+            shutil.rmtree(out / layout, ignore_errors=True)
+    elif foreign := [layout for layout in plan['classes'] if (out / layout).exists()]:
         raise FileExistsError(
             f'{out / foreign[0]} exists, and make_shapes did not make it'
         )
@@ -146,14 +157,19 @@ def _look(out: Path, plan: dict[str, Any]) -> dict[str, int] | None:
 
 
 def _write_image(
-    out: Path, seed: int, size: int, names: dict, job: tuple[str, str, int]
+    out: Path,
+    seed: int,
+    size: int,
+    names: dict,
+    objects: tuple[int, int],
+    job: tuple[str, str, int],
 ) -> dict | str | None:
     """Write the files of an image; return its entry for the lists of its layout."""
     layout, split, number = job
     index, label = number, None
     if layout == 'imagenet':
         index, label = divmod(number, len(names[layout]))
-    drawing = draw_image(seed, split, index, size, names[layout], label)
+    drawing = draw_image(seed, split, index, size, names[layout], label, objects)
     quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
     jpeg = cv2.imencode('.jpg', drawing.image, quality)[1].tobytes()
     if layout == 'imagenet':
