@@ -92,7 +92,8 @@ def main() -> None:
     coco = args.out / 'data' / 'coco'
     classes = list(load_config(str(config)).metainfo.classes)
     workers = os.cpu_count() or 1
-    make_shapes(args.out / 'data', classes=classes, only='coco', workers=workers)
+    data = args.out / 'data'
+    make_shapes(data, classes=classes, only='coco', workers=workers, overwrite=True)
 
     options = {'randomness.seed': args.seed}
     for split in ('train', 'val', 'test'):
