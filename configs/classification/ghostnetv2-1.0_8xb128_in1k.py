@@ -1,5 +1,5 @@
 # GhostNetV2 1.0 on ImageNet-1k by the recipe of the release: 8 GPUs x 128 images, 450
-# epochs, from scratch (docs/pretraining.md).
+# epochs, from scratch (docs/training.md).
 #   bash tools/dist_train.sh configs/classification/ghostnetv2-1.0_8xb128_in1k.py 8
 # The evaluation is that of timm, which measured 75.19 / 92.33 with the released
 # weights:

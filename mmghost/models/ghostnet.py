@@ -77,7 +77,7 @@ RELEASE_DFC: Cfg = dict(
     upsample='nearest',
     align_corners=False,
 )
-CHOICES = dict(CHOICES, position=('expanded', 'output', 'both'))
+DFC_CHOICES = dict(CHOICES, position=('expanded', 'output', 'both'))
 
 
 def dfc_by_bottleneck(dfc: Cfg | None) -> list[Cfg | None]:
@@ -99,7 +99,7 @@ def dfc_by_bottleneck(dfc: Cfg | None) -> list[Cfg | None]:
         hint = did_you_mean(name, RELEASE_DFC)
         raise ValueError(f'dfc has no {name!r}{hint}; it has {", ".join(RELEASE_DFC)}')
     choices = {**RELEASE_DFC, **dfc}
-    for name, allowed in CHOICES.items():
+    for name, allowed in DFC_CHOICES.items():
         check_choice(f'dfc.{name}', choices[name], allowed)
     stages, kernels = choices.pop('stages'), choices.pop('kernel_size')
     for stage in stages:

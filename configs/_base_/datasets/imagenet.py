@@ -1,5 +1,5 @@
 # ImageNet-1k with the transforms of timm, which the release trains with
-# (docs/pretraining.md names the test of each line). data/imagenet holds train/ and val/
+# (docs/training.md names the test of each line). data/imagenet holds train/ and val/
 # with one folder per class, or meta/train.txt and meta/val.txt beside them. As in timm,
 # Pillow decodes and EXIF rotations are ignored. 8 GPUs x 128 images.
 mean = [123.675, 116.28, 103.53]

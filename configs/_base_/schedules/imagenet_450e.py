@@ -2,7 +2,7 @@
 # arithmetic, lr 0.064 for 1024 images per step, mixed precision, and an average of the
 # weights, which is evaluated and saved. Source: the command in the README of
 # ghostnetv2_pytorch and the defaults of its train.py, flag by flag in
-# docs/pretraining.md.
+# docs/training.md.
 train_cfg = dict(by_epoch=True, max_epochs=450, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
