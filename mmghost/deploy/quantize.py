@@ -1,5 +1,6 @@
-"""Exported files in int8, by ONNX Runtime's static quantization."""
+"""Exported files in int8, by ONNX Runtime's static quantization and by NNCF."""
 
+import importlib.util
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,6 +85,36 @@ def quantize(
     return out
 
 
+def quantize_openvino(cfg: Config, path: str, images: int = 64) -> str:
+    """Quantize an OpenVINO file by NNCF's default.
+
+    Args:
+        cfg: The config that it was exported with.
+        path: The exported file, ``.xml``.
+        images: Number of images of the training set.
+
+    Returns:
+        The file written, ``NAME_int8.xml``.
+
+    Raises:
+        UserError: If NNCF or the images are missing.
+    """
+    if not importlib.util.find_spec('nncf'):
+        raise UserError('int8 of OpenVINO needs nncf: pip install nncf')
+    import nncf
+    import openvino
+
+    runner = Runner(path, 'openvino')
+    chosen = training_images(cfg, images)
+    dataset = nncf.Dataset(list(feeds(runner, chosen)))
+    model = openvino.Core().read_model(path)
+    model = nncf.quantize(model, dataset, subset_size=len(chosen))
+    model.set_rt_info('"int8"', ['framework', 'mmghost.precision'])
+    out = str(Path(path).with_suffix('')) + '_int8.xml'
+    openvino.save_model(model, out, compress_to_fp16=False)
+    return out
+
+
 def quantize_checked(
     cfg: Config, path: str, images: int, max_drop: float = 1.0, seven_bits: bool = False
 ) -> tuple[str, dict[str, float], dict[str, float]]:
@@ -102,13 +133,17 @@ def quantize_checked(
     Raises:
         UserError: If it loses more; the file is not kept then.
     """
-    out = quantize(cfg, path, images, seven_bits=seven_bits)
+    if path.endswith('.xml'):
+        out = quantize_openvino(cfg, path, images)
+    else:
+        out = quantize(cfg, path, images, seven_bits=seven_bits)
     before, after = (evaluate(cfg, file) for file in (path, out))
     metric = next(name for key in METRICS for name in before if name.endswith(key))
     scale = 100 if 'mAP' in metric else 1
     drop = scale * (before[metric] - after[metric])
     if not drop <= max_drop:
         Path(out).unlink()
+        Path(out).with_suffix('.bin').unlink(missing_ok=True)
         raise UserError(
             f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
             f'{after[metric]:.4f}), more than --max-drop {max_drop:g}: not kept'

@@ -6,8 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
+from mmghost.deploy import quantize as quantizing
 from mmghost.deploy.evaluate import evaluate
-from mmghost.deploy.quantize import quantize, training_images
+from mmghost.deploy.quantize import quantize, quantize_checked, training_images
 from mmghost.deploy.runtime import Detections, Runner
 from mmghost.engine.launch import prepare_test, run_test
 from mmghost.errors import UserError
@@ -99,3 +100,25 @@ def test_int8_computes_nearly_the_same(toy, tmp_path):
     assert 0 < np.abs(found - exact).max() < 0.5 * np.ptp(exact)
     with pytest.raises(UserError, match='in int8 already'):
         quantize(deepcopy(cfg), out)
+
+
+def test_int8_that_loses_more_than_max_drop_is_not_kept(monkeypatch, tmp_path):
+    scores = {'model.onnx': 0.360, 'int8.onnx': 0.352}
+
+    def written(cfg, path, images, **flags):
+        (tmp_path / 'int8.onnx').write_text('int8')
+        return str(tmp_path / 'int8.onnx')
+
+    monkeypatch.setattr(quantizing, 'quantize', written)
+    monkeypatch.setattr(
+        quantizing,
+        'evaluate',
+        lambda cfg, path: {'ms': 1.0, 'coco/bbox_mAP': scores[path.split('/')[-1]]},
+    )
+    _, before, after = quantize_checked(None, 'model.onnx', 2, max_drop=1.0)
+    assert (before['coco/bbox_mAP'], after['coco/bbox_mAP']) == (0.360, 0.352)
+    with pytest.raises(
+        UserError, match=r'loses 0\.80 points .* --max-drop 0\.5: not kept'
+    ):
+        quantize_checked(None, 'model.onnx', 2, max_drop=0.5)
+    assert not (tmp_path / 'int8.onnx').exists()

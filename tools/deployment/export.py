@@ -10,7 +10,6 @@ Examples:
 """
 
 import argparse
-from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.export import TARGETS, export_files
@@ -46,8 +45,8 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const=64,
         metavar='IMAGES',
-        help='with --to onnx: also write model_int8.onnx, calibrated with this many '
-        'images of the training set (default: 64) and evaluated on the test set',
+        help='with --to onnx or openvino: also write model_int8, calibrated with this '
+        'many images of the training set (default: 64) and evaluated on the test set',
     )
     parser.add_argument(
         '--max-drop',
@@ -69,8 +68,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     if args.int8 is not None:
-        if 'onnx' not in args.to:
-            raise UserError('--int8 goes with --to onnx')
+        if not {'onnx', 'openvino'} & set(args.to):
+            raise UserError('--int8 goes with --to onnx or openvino')
         training_images(cfg, args.int8)  # missing data are reported before the export
     exports = export_files(cfg, args.checkpoint, args.to, args.out, args.size)
     for export in exports:
@@ -79,13 +78,13 @@ def main() -> None:
             print(f'{export.path} at {n} x {height}x{width} px: {found.result}')
         if all(found.result == NO_OBJECTS for found in export.comparisons):
             print(f'warning: {export.path}: nothing was compared, for want of objects')
-    if args.int8 is not None:
-        path = str(Path(args.out) / 'model.onnx')
-        out, before, after = quantize_checked(
-            cfg, path, args.int8, args.max_drop, args.seven_bits
-        )
-        for name, value in after.items():
-            print(f'{out}: {name} {value:.4f}, float32 {before[name]:.4f}')
+    for export in exports:
+        if args.int8 is not None and export.path.endswith(('.onnx', '.xml')):
+            out, before, after = quantize_checked(
+                cfg, export.path, args.int8, args.max_drop, args.seven_bits
+            )
+            for name, value in after.items():
+                print(f'{out}: {name} {value:.4f}, float32 {before[name]:.4f}')
 
 
 if __name__ == '__main__':
