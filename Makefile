@@ -104,7 +104,6 @@ test-all: env
 
 test-docs: env
 	$(PYTEST) tests/docs
-	@$(RUN) -m tests.docs.pages
 
 docs: $(DOCS_VENV)/made
 	'$(DOCS_VENV)/bin/python' -m sphinx -W --keep-going -q docs build/docs

@@ -24,6 +24,9 @@ SCRIPTS = {  # number of arguments that are the script's; which of them the tool
 }
 
 
+load = cache(Config.fromfile)
+
+
 class Parsed(BaseException):
     """Ends a tool after parsing."""
 
@@ -48,11 +51,7 @@ def split(text: str) -> list[list[str]]:
 
 
 def parse(tool: str, words: list[str]) -> Namespace:
-    """Parse a command line with the tool's own parser.
-
-    Raises:
-        SystemExit: If the parser refuses it.
-    """
+    """Parse a command line with the tool's own parser."""
     original = ArgumentParser.parse_args
 
     def stop(parser: ArgumentParser, *args, **kwargs):
@@ -70,35 +69,23 @@ def parse(tool: str, words: list[str]) -> Namespace:
 
 
 def check(command: list[str], made: set[str]) -> None:
-    """Check one command of a page.
-
-    Args:
-        command: Its words.
-        made: Files that the page has made so far; those that this one makes are added.
-
-    Raises:
-        AssertionError: If it names a file, target, flag or key that does not exist.
-    """
+    """Check one command of a page; add the files that it makes to ``made``."""
     program, *words = command
     if program == 'make':
         targets = re.findall(r'^([\w-]+):', (ROOT / 'Makefile').read_text(), re.M)
-        unknown = [w for w in words if w not in targets and not ASSIGNMENT.match(w)]
-        assert not unknown, f'make has no target {unknown}'
+        assert all(w in targets or '=' in w for w in words), f'make {words}'
     elif program == 'bash':
         script, *words = words
         tool, count, own = SCRIPTS[script]
-        assert (ROOT / script).is_file(), f'{script} does not exist'
-        assert len(words) >= count, f'{script} takes {count} arguments'
+        assert (ROOT / script).is_file() and len(words) >= count, script
         _check_tool(tool, [*(words[i] for i in own), *words[count:]], made)
     elif program in ('python', 'python3') and words[0].startswith('tools/'):
         _check_tool(words[0], words[1:], made)
     elif program in ('python', 'python3') and words[0] == '-m':
         path = ROOT / words[1].replace('.', '/')
         ours = words[1].split('.')[0] in ('mmghost', 'tests', 'dev', 'projects')
-        files = path.with_suffix('.py'), path / '__main__.py'
-        assert not ours or any(file.is_file() for file in files), (
-            f'python -m {words[1]}: no such module'
-        )
+        found = path.with_suffix('.py').is_file() or path.is_dir()
+        assert found or not ours, f'python -m {words[1]}: no such module'
 
 
 def _check_tool(tool: str, words: list[str], made: set[str]) -> None:
@@ -116,14 +103,9 @@ def _check_tool(tool: str, words: list[str], made: set[str]) -> None:
     made.update(str(arguments[key]) for key in ('out', 'target') if arguments.get(key))
 
 
-@cache
-def _load(config: str) -> Config:
-    return Config.fromfile(ROOT / config)
-
-
 def _check_key(config: str, key: str) -> None:
     """An override must have a place in the config; elsewhere it does nothing."""
-    node = _load(config)
+    node = load(ROOT / config)
     for part in key.split('.')[:-1]:
         if part == 'dfc' or node is None:  # defaults of the backbone
             return

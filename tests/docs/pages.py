@@ -7,12 +7,10 @@ A comment right before a code block says how ``make test-docs`` treats it:
     <!-- config on: mmdet::retinanet/... -->    put on top of that config, which is built
 
 Without one, a block of ``bash`` or ``python`` is run as it stands, with the names of the
-page's earlier blocks. ``python -m tests.docs.pages`` counts.
+page's earlier blocks.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -40,9 +38,9 @@ class Block:
         return f'{self.page}:{self.line}'
 
     @property
-    def reasons(self) -> list[str]:
+    def reason(self) -> str:
         """Why it is not run; empty if it is."""
-        return [w.strip() for w in self.marks.get('not run', '').split(',') if w]
+        return self.marks.get('not run', '')
 
 
 def pages() -> list[str]:
@@ -82,15 +80,13 @@ def blocks(page: str) -> list[Block]:
 
 def runnable(page: str) -> list[Block]:
     """List the blocks of a page that are run."""
-    return [
-        b for b in blocks(page) if b.language in ('bash', 'python') and not b.reasons
-    ]
+    languages = ('bash', 'python')
+    return [b for b in blocks(page) if b.language in languages and not b.reason]
 
 
-def _inline(page: str) -> Iterator:
-    for token in _tokens(page):
-        if token.type == 'inline':
-            yield from token.children
+def _inline(page: str) -> list:
+    tokens = (token for token in _tokens(page) if token.type == 'inline')
+    return [child for token in tokens for child in token.children]
 
 
 def inline_code(page: str) -> list[str]:
@@ -101,47 +97,25 @@ def inline_code(page: str) -> list[str]:
 def links(page: str) -> list[str]:
     """List the targets of a page's links and images."""
     found = [token.attrGet('href') or token.attrGet('src') for token in _inline(page)]
-    for token in _tokens(page):
-        if token.type == 'html_block':
-            found += re.findall(r'(?:href|src)="([^"]+)"', token.content)
     return [target for target in found if target]
 
 
-@cache
 def anchors(page: str) -> set[str]:
     """Return the anchors that GitHub and the site give to the headings of a page."""
-    slugs: list[str] = []
-    tokens = _tokens(page)
-    for token, inline in pairwise(tokens):
+    found = set()
+    for token, inline in pairwise(_tokens(page)):
         if token.type == 'heading_open':
-            text = ''.join(t.content for t in inline.children if t.content)
-            slugs.append(
-                re.sub(r'[^\w\- ]', '', text.strip().lower()).replace(' ', '-')
-            )
-    again = {f'{s}-{n}' for s, count in Counter(slugs).items() for n in range(1, count)}
-    return {*slugs, *again, *re.findall(r'<a (?:id|name)="([^"]+)"', read(page))}
+            text = ''.join(t.content for t in inline.children).lower()
+            found.add(re.sub(r'[^\w\- ]', '', text).replace(' ', '-'))
+    return found
 
 
 def cells(page: str) -> list[list[str]]:
     """List the rows of all tables of a page, each a list of its cells' texts."""
     rows: list[list[str]] = []
-    tokens = _tokens(page)
-    for token, inline in pairwise(tokens):
+    for token, inline in pairwise(_tokens(page)):
         if token.type == 'tr_open':
             rows.append([])
         elif token.type in ('td_open', 'th_open'):
             rows[-1].append(inline.content)
     return rows
-
-
-def summary() -> str:
-    """Return how many blocks are run, how many are not, and why."""
-    run = sum(len(runnable(page)) for page in pages())
-    excused = [b for page in pages() for b in blocks(page) if b.reasons]
-    reasons = Counter(reason for block in excused for reason in block.reasons)
-    words = ', '.join(f'{reason} {count}' for reason, count in reasons.most_common())
-    return f'{run} code blocks are run; {len(excused)} are only checked: {words}'
-
-
-if __name__ == '__main__':
-    print(summary())

@@ -19,7 +19,6 @@ from tests.docs.pages import (
     inline_code,
     links,
     pages,
-    read,
 )
 
 EACH_PAGE = pytest.mark.parametrize('page', pages())
@@ -38,9 +37,7 @@ def test_links_and_anchors_resolve(page):
         path, _, anchor = target.partition('#')
         file = ((ROOT / page).parent / path if path else ROOT / page).resolve()
         if not file.exists() or (
-            anchor
-            and file.suffix == '.md'
-            and anchor not in anchors(file.relative_to(ROOT).as_posix())
+            anchor and file.suffix == '.md' and anchor not in anchors(file)
         ):
             broken.append(target)
     assert not broken
@@ -50,7 +47,7 @@ def test_links_and_anchors_resolve(page):
 def test_commands_parse_and_name_files_that_exist(page):
     made = {b.marks['saved as'] for b in blocks(page) if 'saved as' in b.marks}
     for block in blocks(page):
-        if block.language != 'bash' or 'quotation' in block.reasons:
+        if block.language != 'bash' or 'quotation' in block.reason:
             continue
         shell = subprocess.run(['bash', '-n'], input=block.text, text=True)
         assert shell.returncode == 0, f'{block}: not valid shell'
@@ -90,12 +87,6 @@ def test_files_and_flags_named_in_the_text_exist(page):
                 assert [flag for flag in flags if flag not in source] == [], code
 
 
-def test_the_site_has_every_page_of_docs_once():
-    text = (ROOT / 'docs/index.rst').read_text()
-    listed = re.findall(r'^   ([\w-]+)$', text, re.M)
-    assert sorted(listed) == sorted({'api', *(p.stem for p in ROOT.glob('docs/*.md'))})
-
-
 def test_the_reference_has_every_public_name_and_only_those_that_exist():
     text = (ROOT / 'docs/api.rst').read_text()
     documented = re.findall(r'^\.\. autoapi\w+:: (\S+)$', text, re.M)
@@ -116,8 +107,3 @@ def test_channels_and_strides_of_the_stages_are_those_of_the_backbone():
         model = GhostNetV2(width, out_indices=tuple(range(6)))
         assert tuple(map(int, rows[label])) == model.out_channels
         assert tuple(map(int, rows['stride'])) == model.out_strides
-
-
-def test_no_page_names_a_path_of_the_machine_that_it_was_written_on():
-    for page in pages():
-        assert not re.search(r'(?<![\w.])/(?:root|home/\w+|work)/', read(page)), page

@@ -27,34 +27,25 @@ from tests.docs.pages import ROOT, Block, pages, runnable
 from tests.helpers import randomize
 
 SHAPES = 'configs/detection/retinanet_ghostnetv2-1.0_shapes.py'
-SEGMENTOR = 'configs/segmentation/ghostnetv2-1.0-d16_deeplabv3plus_shapes.py'
 # The Chinese README has the English one's blocks (test_readme.py).
 RUN = [page for page in pages() if page != 'README_zh-CN.md' and runnable(page)]
-CONFIGS = [(p, b) for p in RUN for b in runnable(p) if 'config on' in b.marks]
+CONFIGS = [b for page in RUN for b in runnable(page) if 'config on' in b.marks]
 
 
 class Clone:
-    """A copy of the repository's files, and what is run there."""
+    """A folder like a clone, and what is run there."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        listed = subprocess.check_output(
-            ['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, text=True
-        )
-        for name in listed.splitlines():
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        shutil.copytree(ROOT / 'configs', folder / 'configs')  # pages write there
+        for name in ('mmghost', 'tools', 'dev', 'projects', 'requirements', 'Makefile'):
+            (folder / name).symlink_to(ROOT / name)
         (folder / '.venv').symlink_to(sys.prefix)
-        mmdet_files = f'{Path(mmdet.__path__[0])}/.mim'
+        mmdet_files = f'{mmdet.__path__[0]}/.mim'
         self.words = dict(CONFIG=SHAPES, CHECKPOINT='shapes.pth', MMDET=mmdet_files)
         self.names: dict = {'__name__': 'page'}
-        self.env = {
-            **os.environ,
-            'PATH': f'{sys.prefix}/bin{os.pathsep}{os.environ["PATH"]}',
-            'PYTHONPATH': str(folder),
-            'TORCH_HOME': str(cache),
-        }
+        path = f'{sys.prefix}/bin{os.pathsep}{os.environ["PATH"]}'
+        self.env = {**os.environ, 'PATH': path, 'PYTHONPATH': str(folder)}
 
     def run(self, script: str) -> None:
         """Run a bash script with the words in capitals replaced."""
@@ -155,19 +146,23 @@ def finetune(clone: Clone) -> None:
 
 
 def deployment(clone: Clone) -> None:
-    untrained(SEGMENTOR, clone.folder / 'deeplabv3.pth')
-    export = f'python tools/deployment/export_onnx.py {SEGMENTOR} deeplabv3.pth'
+    config = 'configs/segmentation/ghostnetv2-1.0-d16_deeplabv3plus_shapes.py'
+    untrained(config, clone.folder / 'deeplabv3.pth')
+    export = f'python tools/deployment/export_onnx.py {config} deeplabv3.pth'
     clone.run(f'{export} --out deeplabv3.onnx')
     (clone.folder / 'runtime').symlink_to('mmghost/deploy/runtime')
 
 
+def classifier(name: str, path: Path) -> None:
+    """Write weights in the release's form with random numbers."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(randomize(mmghost.get_model(name)).state_dict(), path)
+
+
 def weights(clone: Clone) -> None:
-    state = randomize(mmghost.get_model('ghostnetv2-1.0')).state_dict()
-    torch.save(state, clone.folder / 'ck_ghostnetv2_10.pth.tar')
+    classifier('ghostnetv2-1.0', clone.folder / 'ck_ghostnetv2_10.pth.tar')
+    classifier('ghostnetv1-1.0', clone.folder / 'work_dirs/v1/epoch_12.pth')
     untrained(SHAPES, clone.folder / 'work_dirs/x/epoch_12.pth')
-    v1 = clone.folder / 'work_dirs/v1/epoch_12.pth'
-    v1.parent.mkdir()
-    torch.save(randomize(mmghost.get_model('ghostnetv1-1.0')).state_dict(), v1)
 
 
 GIVEN = {
@@ -178,36 +173,20 @@ GIVEN = {
 }
 
 
-@pytest.fixture(scope='module')
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A download cache with files of the right names and random numbers."""
-    folder = tmp_path_factory.mktemp('torch')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('TORCH_HOME', str(folder))
-        for name in ('ghostnetv2-1.0', 'ghostnetv2-1.3'):
-            state = randomize(mmghost.get_model(name)).state_dict()
-            for file in catalogue.entry(name).weights:
-                if file.tag == 'release':
-                    path = cached_path(file.url)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    torch.save(state, path)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ('page', 'block'), CONFIGS, ids=[str(block) for _, block in CONFIGS]
-)
-def test_the_config_of_the_page_builds(page, block, tmp_path):
+@pytest.mark.parametrize('block', CONFIGS, ids=str)
+def test_the_config_of_the_page_builds(block, tmp_path):
     build(put_on_base(block, tmp_path))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # the longest page trains, exports and quantizes
 @pytest.mark.parametrize('page', RUN)
-def test_the_blocks_of_the_page_run(page, tmp_path, cache, monkeypatch):
-    clone = Clone(tmp_path / 'mmghost', cache)
+def test_the_blocks_of_the_page_run(page, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'downloads'))
+    for name in ('ghostnetv2-1.0', 'ghostnetv2-1.3'):
+        classifier(name, cached_path(catalogue.entry(name).weights[0].url))
+    clone = Clone(tmp_path / 'mmghost')
     monkeypatch.chdir(clone.folder)
-    monkeypatch.setenv('TORCH_HOME', str(cache))
     monkeypatch.syspath_prepend(str(clone.folder))
     images_and_detector(clone)
     GIVEN.get(page, lambda clone: None)(clone)
