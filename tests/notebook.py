@@ -1,4 +1,4 @@
-"""Run demo/mmghost_tour.ipynb, in the tests and to keep its outputs anew.
+"""Run demo/mmghost_tour.ipynb, in tests and to update its outputs.
 
 python -m tests.notebook --write      # some minutes on two CPU cores
 """
@@ -14,25 +14,24 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / 'demo' / 'mmghost_tour.ipynb'
-# What an output tells of the machine that it was made on, and of nothing else: paths,
-# times of day, the colours of its terminal.
+# Traces of the machine in an output: paths, times of day, colors of the terminal.
 MACHINE = re.compile(
     r'(?<![\w.:/)])/[\w.-]+/|[A-Z]:\\|site-packages|\d\d:\d\d:\d\d - |\x1b'
 )
 
 
 def read(path: Path = NOTEBOOK) -> dict[str, Any]:
-    """Read a notebook as it lies in its file."""
+    """Read a notebook file."""
     return json.loads(path.read_text(encoding='utf-8'))
 
 
 def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
-    """The cells that are run."""
+    """Return the code cells."""
     return [cell for cell in notebook['cells'] if cell['cell_type'] == 'code']
 
 
 def kinds(cell: dict[str, Any]) -> list[str]:
-    """What a cell puts out: ``text`` for anything printed, else the kind of picture."""
+    """List the kinds of a cell's outputs: ``text``, or the MIME type of an image."""
     found = []
     for output in cell['outputs']:
         data = output.get('data', {})
@@ -43,7 +42,7 @@ def kinds(cell: dict[str, Any]) -> list[str]:
 
 
 def texts(cell: dict[str, Any]) -> str:
-    """All that a cell has printed."""
+    """Return all that a cell printed."""
     return ''.join(
         ''.join(output.get('text', output.get('data', {}).get('text/plain', '')))
         for output in cell['outputs']
@@ -51,17 +50,11 @@ def texts(cell: dict[str, Any]) -> str:
 
 
 def execute(folder: Path, timeout: int | None = 1200) -> dict[str, Any]:
-    """Run all cells in a fresh kernel.
+    """Run all cells in a fresh kernel and return the notebook with its outputs.
 
     Args:
-        folder: Where the kernel runs and writes to; links to configs and tools are made.
-        timeout: Of a cell, in seconds; None for none.
-
-    Returns:
-        The notebook with its outputs.
-
-    Raises:
-        nbclient.exceptions.CellExecutionError: If a cell fails.
+        folder: Working directory of the kernel; gets links to configs and tools.
+        timeout: Limit for one cell in seconds; None for none.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -80,7 +73,7 @@ def execute(folder: Path, timeout: int | None = 1200) -> dict[str, Any]:
 
 
 def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Take out what changes with every run: times of execution, Python's version."""
+    """Remove what changes with every run: times of execution, Python's version."""
     notebook['metadata'] = {
         'kernelspec': {
             'display_name': 'Python 3',
@@ -98,9 +91,9 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the notebook and, if asked, keep its outputs."""
+    """Run the notebook, and write its outputs with ``--write``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--write', action='store_true', help='keep the outputs')
+    parser.add_argument('--write', action='store_true', help='update the outputs')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         notebook = cleaned(execute(Path(folder), timeout=None))
