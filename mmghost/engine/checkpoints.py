@@ -15,6 +15,7 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader, Runner, load_state_dict
+from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 from ..checks.problems import near_file
@@ -135,13 +136,19 @@ def is_torch_file(source: str) -> bool:
 def read_checkpoint(source: str) -> dict[str, Any]:
     """Read a checkpoint of mmengine, timm, the release, MindSpore or safetensors.
 
+    Nothing in it is executed, so mmengine's own reader can have the file afterwards.
+    Before torch 2.6 a checkpoint of a training can only be read by mmengine's.
+
     Raises:
-        UserError: If it is missing, cut short, or no weight file.
+        UserError: If it is missing, cut short, no weight file, or would run code.
     """
     check_file(source)
-    if is_torch_file(source):
+    if is_torch_file(source) and digit_version(torch.__version__) < digit_version(
+        '2.6'
+    ):
         return CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    return dict(state_dict=dict(read(source).state))
+    file = read(source)
+    return dict(file.content) if file.container else dict(state_dict=dict(file.state))
 
 
 def for_mmengine(source: str, content: dict[str, Any]) -> str:

@@ -37,7 +37,6 @@ from .checkpoints import (
     check_file,
     for_mmengine,
     is_deployed,
-    is_torch_file,
     last_whole,
     read_checkpoint,
 )
@@ -214,9 +213,8 @@ def set_resume(cfg: Config, resume: str | None) -> None:
     if resume is None:
         if cfg.get('load_from'):
             check_file(cfg.load_from, 'load_from')
-            if not is_torch_file(cfg.load_from):
-                content = read_checkpoint(cfg.load_from)
-                cfg.load_from = for_mmengine(cfg.load_from, content)
+            content = read_checkpoint(cfg.load_from)
+            cfg.load_from = for_mmengine(cfg.load_from, content)
         return
     if resume == 'auto':
         found = last_whole(cfg.work_dir)
@@ -226,7 +224,7 @@ def set_resume(cfg: Config, resume: str | None) -> None:
             cfg.resume, cfg.load_from = False, None
             return
         resume = str(found)
-    check_file(resume)
+    read_checkpoint(resume)
     cfg.resume, cfg.load_from = True, resume
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.utils import digit_version
 from torch import nn
 
 from mmghost.engine import checkpoints
@@ -127,6 +128,26 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, name, words):
     (tmp_path / 'page.pth').write_bytes(b'<html>not found</html>')
     with pytest.raises(UserError, match=words):
         read_checkpoint(str(tmp_path / name))
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), 'w')
+
+
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.6'),
+    reason="before torch 2.6 checkpoints are read by mmengine's own reader",
+)
+def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path):
+    state = dict(state_dict={'a': torch.ones(1)}, meta=Evil(tmp_path / 'ran'))
+    torch.save(state, tmp_path / 'evil.pth')
+    with pytest.raises(UserError, match=r'evil\.pth'):
+        read_checkpoint(str(tmp_path / 'evil.pth'))
+    assert not (tmp_path / 'ran').exists()
 
 
 # Resuming ------------------------------------------------------------------------------
