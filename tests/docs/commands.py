@@ -12,7 +12,6 @@ from mmengine.config import Config
 
 from tests.docs.pages import ROOT
 
-PUNCTUATION = set('();<>|&')
 ASSIGNMENT = re.compile(r'[A-Za-z_]\w*=')
 # A name that the reader replaces, or a file that another page makes.
 PLACE = re.compile(r'[A-Z_]+|.*\$.*|demo_output/.*|.*\bMINE\b.*|configs/mine\.py')
@@ -22,8 +21,6 @@ SCRIPTS = {  # number of arguments that are the script's; which of them the tool
     'tools/slurm_train.sh': ('tools/train.py', 4, (2,)),
     'tools/slurm_test.sh': ('tools/test.py', 4, (2, 3)),
 }
-
-
 load = cache(Config.fromfile)
 
 
@@ -39,7 +36,7 @@ def split(text: str) -> list[list[str]]:
         lexer.whitespace_split = True
         command: list[str] = []
         for token in [*lexer, ';']:
-            if not set(token) <= PUNCTUATION:
+            if not set(token) <= set('();<>|&'):
                 command.append(token)
             elif command:
                 found.append(command)
