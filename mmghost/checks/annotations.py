@@ -1,16 +1,14 @@
 """Annotation files in COCO format."""
 
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import did_you_mean, examples
-from .problems import Problem, missing_file
+from .problems import Problem
 
 _KEYS = {
     'images': ['id', 'file_name', 'width', 'height'],
@@ -24,35 +22,21 @@ _REMEDIES = {
 }
 
 
-def load_coco(path: str, where: str, annotations: dict[str, Any]) -> list[Problem]:
-    """Parse a COCO JSON into ``annotations[path]``.
-
-    Args:
-        path: The file.
-        where: Its place in the config.
-        annotations: Parsed files by path; gets the content unless there are problems.
-
-    Returns:
-        What is wrong with the file as a whole.
-    """
-    if path in annotations:
-        return []
-    if not os.path.isfile(path):
-        return [missing_file(path, where)]
+def load_coco(path: str) -> dict[str, list] | Problem:
+    """Return the content of a COCO JSON, or what is wrong with the file as a whole."""
     text = Path(path).read_bytes()
     try:
         content = json.loads(text)
     except ValueError as error:
         kind = 'not' if text.rstrip().endswith((b'}', b']')) else 'truncated'
-        return [Problem(path, f'is {kind} JSON: {error}', 'copy or export it again')]
+        return Problem(path, f'is {kind} JSON: {error}', 'copy or export it again')
     if isinstance(content, dict):
         content.setdefault('annotations', [])  # of test images there are none
     for key in _KEYS:
         if not (isinstance(content, dict) and isinstance(content.get(key), list)):
             what = f'is not in COCO format: it has no list {key!r}'
-            return [Problem(path, what, f'a COCO JSON has {", ".join(_KEYS)}')]
-    annotations[path] = content
-    return []
+            return Problem(path, what, f'a COCO JSON has {", ".join(_KEYS)}')
+    return content
 
 
 def check_coco(

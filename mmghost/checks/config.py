@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -10,7 +10,6 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import METRICS
 
 from ..errors import examples
-from .annotations import load_coco
 from .problems import Problem
 from .toolbox import find_class, option_key, type_name, walk
 
@@ -60,18 +59,18 @@ def check_dilations(cfg: Config) -> Iterator[Problem]:
         if 'ASPPHead' not in name or head.get('in_index', -1) not in (-1, 3):
             continue
         stride = backbone.get('output_stride', 32)
-        height, width = (math.ceil(side / stride) for side in crop)
+        side = math.ceil(max(crop) / stride)
         dilations = fitting = tuple(head.get('dilations', (1, 6, 12, 18)))
-        while max(fitting) >= min(height, width) > 1:
+        while max(fitting) >= side > 1:
             fitting = tuple(max(1, dilation // 2) for dilation in fitting)
-        dead = max(dilations) >= max(height, width)
-        reads = 'only zeros beside its center' if dead else 'zeros in most places'
-        what = f'{dilations} do not fit output stride {stride}: crops of {crop[1]}x{crop[0]} '
-        what += f'px give maps of {width}x{height}, on which a dilation of {max(dilations)} '
+        what = (
+            f'{dilations} do not fit output stride {stride}: crops of {max(crop)} px '
+        )
+        what += f'give maps of {side}, on which a dilation of {max(dilations)} reads '
         remedy = f'--cfg-options {option_key(where)}.dilations="{fitting}"'
         if fitting != dilations:
-            remedy = remedy.replace(', ', ',')
-            yield Problem(f'{where}.dilations', f'{what}reads {reads}', remedy, dead)
+            what += 'only zeros beside its center'
+            yield Problem(f'{where}.dilations', what, remedy.replace(', ', ','))
 
 
 def check_warm_up(cfg: Config) -> Iterator[Problem]:
@@ -80,9 +79,8 @@ def check_warm_up(cfg: Config) -> Iterator[Problem]:
         is_warm_up = type_name(step.get('type')) == 'LinearLR' and 'end' in step
         if is_warm_up and not step.get('convert_to_iter_based'):
             begin, end = step.get('begin', 0), step['end']
-            what = (
-                f'LinearLR of one step leaves lr at {step.get("start_factor", 1 / 3):g}'
-            )
+            factor = step.get('start_factor', 1 / 3)
+            what = f'LinearLR of one step leaves lr at {factor:g}'
             remedy = f'set end={begin + 2} or more, or leave the schedule out'
             if end - begin < 2:
                 where = f'param_scheduler[{i}]'
@@ -97,19 +95,16 @@ def check_metric_names(cfg: Config) -> Iterator[Problem]:
     forms, such = [], []
     for evaluator in _listed(cfg.get('val_evaluator')):
         kind = evaluator.get('type')
-        default = getattr(find_class(METRICS, kind, cfg), 'default_prefix', None)
-        prefix = evaluator.get('prefix') or default
+        prefix = evaluator.get('prefix')
+        prefix = prefix or getattr(find_class(METRICS, kind, cfg), 'default_prefix', '')
         prefix = f'{prefix}/' if prefix else ''
         form, example = _RESULTS.get(type_name(kind), ('.+', '...'))
         forms.append(f'{prefix}({form})')
         such.append(prefix + example)
-    hooks = [
-        (f'default_hooks.{k}', h) for k, h in (cfg.get('default_hooks') or {}).items()
-    ]
-    hooks += [
-        (f'custom_hooks[{i}]', h) for i, h in enumerate(cfg.get('custom_hooks') or ())
-    ]
-    for where, hook in hooks if forms else ():
+    default, custom = cfg.get('default_hooks') or {}, cfg.get('custom_hooks') or ()
+    hooks = {f'default_hooks.{key}': hook for key, hook in default.items()}
+    hooks |= {f'custom_hooks[{i}]': hook for i, hook in enumerate(custom)}
+    for where, hook in hooks.items() if forms else ():
         kind = type_name((hook or {}).get('type'))
         key = {'CheckpointHook': 'save_best', 'EarlyStoppingHook': 'monitor'}.get(kind)
         names = hook.get(key) if key else None
@@ -120,30 +115,13 @@ def check_metric_names(cfg: Config) -> Iterator[Problem]:
                 yield Problem(f'{where}.{key}', what, remedy)
 
 
-def check_evaluators(
-    cfg: Config,
-    loader: str,
-    datasets: Sequence[tuple[str, BaseDataset]],
-    annotations: dict[str, Any],
+def check_class_names(
+    cfg: Config, loader: str, dataset: BaseDataset, path: str
 ) -> Iterator[Problem]:
-    """Check that the metrics know the classes and images of ``val`` or ``test``."""
-    known = [d.ann_file for _, d in datasets if d.ann_file in annotations]
-    for evaluator in _listed(cfg.get(f'{loader}_evaluator')):
-        needs = type_name(evaluator.get('type')) == 'IoUMetric'
-        for path, dataset in datasets:
-            if needs and not dataset.metainfo.get('classes'):
-                what = 'names no classes, without which IoUMetric fails'
-                remedy = 'add metainfo=dict(classes=(...)), as in train_dataloader'
-                yield Problem(f'{path}.metainfo', what, remedy)
-        file, where = evaluator.get('ann_file') or '', f'{loader}_evaluator.ann_file'
-        if not file or '://' in file or not known or file in known:
-            continue
-        yield from (found := load_coco(file, where, annotations))
-        listed = [] if found else annotations[file]['images']
-        ids = {image.get('id') for image in listed}
-        given = [image['id'] for name in known for image in annotations[name]['images']]
-        foreign = [image_id for image_id in given if image_id not in ids]
-        what = f'{file} does not have the images {examples(foreign)} of {loader}_dataloader'
-        if foreign and not found:
-            remedy = f'evaluate on the file that is loaded, {known[0]}'
-            yield Problem(where, what, remedy)
+    """Check that a dataset names its classes if IoUMetric evaluates on it."""
+    metrics = _listed(cfg.get(f'{loader}_evaluator'))
+    needed = any(type_name(metric.get('type')) == 'IoUMetric' for metric in metrics)
+    if needed and not dataset.metainfo.get('classes'):
+        what = 'names no classes, without which IoUMetric fails'
+        remedy = 'add metainfo=dict(classes=(...)), as in train_dataloader'
+        yield Problem(f'{path}.metainfo', what, remedy)

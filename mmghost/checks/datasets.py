@@ -13,11 +13,12 @@ from .images import check_files, is_hidden, list_images
 from .problems import Problem, check_text, missing_file, near_file
 from .toolbox import option_key
 
+_KINDS = ('CocoDataset', 'BaseSegDataset', 'CustomDataset')
+
 
 def check_dataset(
     dataset: BaseDataset,
     path: str,
-    annotations: dict[str, Any] | None = None,
     masks: bool = False,
 ) -> tuple[list[Problem], list[str]]:
     """Check one dataset's folders and annotations.
@@ -26,33 +27,26 @@ def check_dataset(
         dataset: The dataset, built with ``lazy_init=True``. Its ``data_list`` is filled,
             except for COCO.
         path: Its place in the config, such as ``train_dataloader.dataset``.
-        annotations: Parsed COCO files by path; what is parsed here is added.
         masks: Whether its pipeline reads the masks of objects.
 
     Returns:
         The problems, and the images that it names.
     """
     kinds = {cls.__name__: cls for cls in type(dataset).__mro__}
-    if (getattr(dataset, 'backend_args', None) or {}).get(
-        'backend', 'local'
-    ) != 'local':
+    backend = (getattr(dataset, 'backend_args', None) or {}).get('backend', 'local')
+    if backend != 'local':
         return [], []
     problems = list(_check_places(dataset, path))
-    if problems or not kinds.keys() & {
-        'CocoDataset',
-        'BaseSegDataset',
-        'CustomDataset',
-    }:
+    if problems or kinds.keys().isdisjoint(_KINDS):
         return problems, []
     source, maps = dataset.ann_file or '', []
     if 'CocoDataset' in kinds:
         if type(dataset).load_data_list is not kinds['CocoDataset'].load_data_list:
             return [], []  # LVIS and panoptic data have other entries
-        annotations = {} if annotations is None else annotations
-        problems = load_coco(source, f'{path}.ann_file', annotations)
-        if problems:
-            return problems, []
-        content, classes = annotations[source], dataset.metainfo.get('classes') or ()
+        content = load_coco(source)
+        if isinstance(content, Problem):
+            return [content], []
+        classes = dataset.metainfo.get('classes') or ()
         problems = check_coco(content, source, classes, masks, dataset.test_mode)
         folder = dataset.data_prefix.get('img') or ''
         names = [image.get('file_name', '') for image in content['images']]
@@ -84,25 +78,17 @@ def _check_places(dataset: Any, path: str) -> Iterator[Problem]:
         if folder and '://' not in folder and not os.path.isdir(folder):
             what = f'there is no folder {folder}{near_file(folder)}'
             yield Problem(f'{path}.data_prefix.{key}', what)
-    names = [str(name) for name in dataset.metainfo.get('classes') or ()]
-    odd = [repr(name) for name in names if name.strip('\ufeff') != name or not name]
-    if odd:
-        what = f'are empty or begin with a byte order mark: {examples(odd)}'
-        remedy = 'save their list as UTF-8 without BOM and without empty lines'
-        yield Problem(f'{path}.metainfo.classes', what, remedy)
     if source and '://' not in source and not os.path.exists(source):
         yield missing_file(source, f'{path}.ann_file')
     elif source.endswith(('.txt', '.json')) and (problem := check_text(source)):
         yield problem
     elif not source and getattr(dataset, 'with_label', False):
         # mmengine leaves out hidden files, but takes hidden folders for classes.
-        entries = (
-            os.scandir(dataset.img_prefix) if os.path.isdir(dataset.img_prefix) else ()
+        inside = Path(dataset.img_prefix).glob('*/')
+        yield from _hidden(
+            dataset.img_prefix,
+            [p.name for p in inside if is_hidden(p.name) and p.is_dir()],
         )
-        hidden = [
-            entry.name for entry in entries if is_hidden(entry.name) and entry.is_dir()
-        ]
-        yield from _hidden(dataset.img_prefix, hidden)
 
 
 def _hidden(folder: str, names: list[str]) -> Iterator[Problem]:
@@ -141,10 +127,6 @@ def _check_list(
         seen = {entry['gt_label'] for entry in dataset.data_list}
         unseen = [str(name) for i, name in enumerate(classes) if i not in seen]
         what = f'no image is of the classes {examples(unseen)}'
+        remedy = 'add images, or remove the folder from all splits'
         if unseen:
-            yield Problem(
-                path,
-                what,
-                'add images, or remove the folder from all splits',
-                fatal=False,
-            )
+            yield Problem(path, what, remedy, fatal=False)

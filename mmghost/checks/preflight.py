@@ -53,14 +53,12 @@ def preflight(
         note('preflight: the data are not looked at')
         return problems
     deadline = time.monotonic() + image_seconds
-    annotations: dict[str, Any] = {}
     folders: dict[str, set[str]] = {}
     for loader in loaders:
-        datasets = build_datasets(cfg, f'{loader}_dataloader')
-        for path, dataset in datasets:
+        for path, dataset in build_datasets(cfg, f'{loader}_dataloader'):
             masks, train = reads_masks(cfg, f'{loader}_dataloader'), loader == 'train'
-            found, images = check_dataset(dataset, path, annotations, masks)
-            problems += found
+            found, images = check_dataset(dataset, path, masks)
+            problems += [*checks.check_class_names(cfg, loader, dataset, path), *found]
             if not images or any(problem.fatal for problem in found):
                 continue
             problems += _check_class_folders(dataset, path, folders)
@@ -74,7 +72,6 @@ def preflight(
             problems += found
             more = f', {maps} label maps looked into' if maps else ''
             note(f'preflight: {path}: {len(images)} images, {opened} opened{more}')
-        problems += checks.check_evaluators(cfg, loader, datasets, annotations)
     return list(dict.fromkeys(problems))
 
 
@@ -126,11 +123,7 @@ def _check_metainfo(node: dict, path: str) -> None:
     """Raise a UserError for class names that the toolbox would not read as they are meant."""
     metainfo, where = node.get('metainfo') or {}, f'{path}.metainfo.classes'
     classes, problem = metainfo.get('classes', node.get('classes')), None
-    if 'CLASSES' in metainfo:
-        problem = Problem(
-            where, 'is written CLASSES, which is not read', 'write classes'
-        )
-    elif isinstance(classes, str):
+    if isinstance(classes, str):
         file = os.path.expanduser(classes)
         if os.path.isfile(file):
             problem = check_text(file)
