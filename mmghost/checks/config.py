@@ -63,10 +63,8 @@ def check_dilations(cfg: Config) -> Iterator[Problem]:
         dilations = fitting = tuple(head.get('dilations', (1, 6, 12, 18)))
         while max(fitting) >= side > 1:
             fitting = tuple(max(1, dilation // 2) for dilation in fitting)
-        what = (
-            f'{dilations} do not fit output stride {stride}: crops of {max(crop)} px '
-        )
-        what += f'give maps of {side}, on which a dilation of {max(dilations)} reads '
+        what = f'{dilations} do not fit output stride {stride}: a crop side of {max(crop)} '
+        what += f'px gives a map side of {side}; a dilation of {max(dilations)} reads '
         remedy = f'--cfg-options {option_key(where)}.dilations="{fitting}"'
         if fitting != dilations:
             what += 'only zeros beside its center'

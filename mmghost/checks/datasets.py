@@ -43,6 +43,8 @@ def check_dataset(
     if 'CocoDataset' in kinds:
         if type(dataset).load_data_list is not kinds['CocoDataset'].load_data_list:
             return [], []  # LVIS and panoptic data have other entries
+        if not os.path.isfile(source):
+            return [missing_file(source, f'{path}.ann_file')], []
         content = load_coco(source)
         if isinstance(content, Problem):
             return [content], []
@@ -84,7 +86,7 @@ def _check_places(dataset: Any, path: str) -> Iterator[Problem]:
         yield problem
     elif not source and getattr(dataset, 'with_label', False):
         # mmengine leaves out hidden files, but takes hidden folders for classes.
-        inside = Path(dataset.img_prefix).glob('*/')
+        inside = Path(dataset.img_prefix).glob('*')
         yield from _hidden(
             dataset.img_prefix,
             [p.name for p in inside if is_hidden(p.name) and p.is_dir()],

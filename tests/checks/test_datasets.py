@@ -2,7 +2,6 @@
 
 import pytest
 
-from mmghost.checks import build_datasets
 from mmghost.errors import UserError
 
 from .data import coco, folders, folders_config, found, only, segmentation, write_image
@@ -53,11 +52,10 @@ def test_datasets_inside_wrappers_are_checked(tmp_path):
     assert problem.where == 'train_dataloader.dataset.dataset.datasets[1]'
 
 
-@pytest.mark.parametrize('name', ['.ipynb_checkpoints', '__MACOSX', '.git', '@eaDir'])
+@pytest.mark.parametrize('name', ['.ipynb_checkpoints', '__MACOSX'])
 @pytest.mark.parametrize('with_image', [True, False])
-@pytest.mark.parametrize('classes', [None, ('cat', 'dog')])
-def test_a_hidden_folder_is_no_class(tmp_path, name, with_image, classes):
-    cfg = folders(tmp_path, classes)
+def test_a_hidden_folder_is_no_class(tmp_path, name, with_image):
+    cfg = folders(tmp_path)
     (tmp_path / 'train' / name).mkdir()
     if with_image:
         write_image(tmp_path / 'train' / name / 'a.jpg')
@@ -112,11 +110,6 @@ def test_a_class_folder_without_images_is_said_and_stops_nothing(tmp_path):
     assert (problem.what, problem.fatal) == ('no image is of the classes zebra', False)
 
 
-def test_more_folders_than_classes_are_refused_in_the_words_of_the_toolbox(tmp_path):
-    problem = only(folders(tmp_path, ('cat',)), ['train'])
-    assert 'number of subfolders (2)' in problem.what
-
-
 def label_list(tmp_path, content: bytes):
     folders(tmp_path)
     (tmp_path / 'train.txt').write_bytes(content)
@@ -160,17 +153,6 @@ class TestEncodings:
         assert words in problem.what
         assert remedy in problem.remedy
 
-    def test_of_a_list_of_labels(self, tmp_path, encoding, words, remedy):
-        problem = only(label_list(tmp_path, '鸟/0.jpg 0\n'.encode(encoding)), ['train'])
-        assert problem.where == f'{tmp_path}/train.txt'
-        assert words in problem.what
-
-    def test_of_a_list_of_images(self, tmp_path, encoding, words, remedy):
-        cfg = segmentation(tmp_path)
-        (tmp_path / 'list.txt').write_text('鸟\n', encoding)
-        cfg.train_dataloader.dataset.ann_file = 'list.txt'
-        assert words in only(cfg, ['train']).what
-
     @tasks
     def test_of_a_list_of_classes(self, tmp_path, write, encoding, words, remedy):
         cfg, path = write(tmp_path), tmp_path / 'classes.txt'
@@ -185,11 +167,7 @@ class TestEncodings:
 @pytest.mark.parametrize(
     ('metainfo', 'words'),
     [
-        (
-            dict(classes='cat'),
-            r"is the text 'cat', of which each .* write \('cat',\) with",
-        ),
-        (dict(classes='two words'), r"is the text 'two words', of which each letter"),
+        (dict(classes='cat'), r"is the text 'cat', .* write \('cat',\) with"),
         (dict(classes='clases.txt'), r'there is no file clases\.txt'),
     ],
 )
@@ -202,9 +180,8 @@ def test_classes_that_are_no_list_are_refused(tmp_path, write, metainfo, words):
         found(cfg)
 
 
-@pytest.mark.parametrize('kind', ['NoSuchDataset', 'CocoDataSet'])
-def test_an_unknown_dataset_is_named_with_its_place(tmp_path, kind):
+def test_an_unknown_dataset_is_named_with_its_place(tmp_path):
     cfg = coco(tmp_path)
-    cfg.train_dataloader.dataset.type = kind
-    with pytest.raises(UserError, match=rf'train_dataloader\.dataset: .*{kind}'):
-        build_datasets(cfg, 'train_dataloader')
+    cfg.train_dataloader.dataset.type = 'CocoDataSet'
+    with pytest.raises(UserError, match=r'train_dataloader\.dataset: .*CocoDataSet'):
+        found(cfg)

@@ -1,9 +1,7 @@
 """Image files: there, whole, and read by the loader of the config with their values."""
 
-import os
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import cv2
@@ -15,7 +13,7 @@ from PIL import Image
 
 from mmghost.checks.images import image_fault, image_size, list_images
 
-from .data import coco, folders, folders_config, found, only, segmentation, write_image
+from .data import coco, folders, found, only, segmentation, write_image
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'bmp', 'tif', 'webp', 'gif'])
@@ -24,21 +22,6 @@ def test_whole_images_of_every_kind_pass_and_truncated_ones_do_not(tmp_path, suf
     assert image_fault(str(path)) is None
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     assert image_fault(str(path)) is not None
-
-
-def test_a_jpeg_cut_after_its_thumbnail_is_noticed(tmp_path):
-    thumbnail = write_image(tmp_path / 'small.jpg').read_bytes()
-    path = tmp_path / 'a.jpg'
-    noise = np.random.default_rng(0).integers(0, 256, (400, 50, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path, exif=b'Exif\x00\x00' + thumbnail)
-    path.write_bytes(path.read_bytes()[:-2000])
-    assert 'is truncated' in image_fault(str(path))
-
-
-def test_bytes_behind_the_end_mark_do_no_harm(tmp_path):
-    path = write_image(tmp_path / 'a.jpg')
-    path.write_bytes(path.read_bytes() + b'\x00' * 100)
-    assert image_fault(str(path)) is None
 
 
 def test_damage_in_the_middle_is_found_where_all_is_decoded(tmp_path):
@@ -63,16 +46,12 @@ def float_tiff(path: Path) -> None:
     tifffile.imwrite(path, np.random.default_rng(0).random((40, 50), dtype=np.float32))
 
 
-def int_tiff(path: Path) -> None:
-    tifffile.imwrite(path, np.arange(2000, dtype=np.int32).reshape(40, 50))
-
-
 def renamed_pcx(path: Path) -> None:
     Image.fromarray(np.eye(40, 50, dtype=np.uint8) * 255).save(path, format='PCX')
 
 
 @pytest.mark.parametrize(
-    ('write', 'kind'), [(float_tiff, 'TIFF'), (int_tiff, 'TIFF'), (renamed_pcx, 'PCX')]
+    ('write', 'kind'), [(float_tiff, 'TIFF'), (renamed_pcx, 'PCX')]
 )
 def test_the_loader_of_the_config_decides_what_can_be_read(tmp_path, write, kind):
     """mmcv reads these by Pillow, and not by OpenCV, its default."""
@@ -113,14 +92,13 @@ def rewrite(folder: Path, values: np.ndarray, suffix: str = '.png') -> None:
         write(str(path.with_suffix(suffix)), values)
 
 
-@pytest.mark.parametrize(('bits', 'last'), [(10, 3), (12, 15), (13, 31), (14, 63)])
+@pytest.mark.parametrize(('bits', 'last'), [(12, 15), (14, 63)])
 @pytest.mark.parametrize('suffix', ['.png', '.tif'])
-@pytest.mark.parametrize('shape', [(40, 50), (40, 50, 3)])
 def test_16_bit_files_that_lose_their_values_by_loading_are_named(
-    tmp_path, bits, last, suffix, shape
+    tmp_path, bits, last, suffix
 ):
     cfg, generator = folders(tmp_path), np.random.default_rng(0)
-    noise = generator.integers(0, 2**bits, shape, dtype=np.uint16)
+    noise = generator.integers(0, 2**bits, (40, 50), dtype=np.uint16)
     rewrite(tmp_path / 'train', noise, suffix)
     problem = only(cfg)
     # OpenCV rounds the values of a TIFF in color, and cuts the others.
@@ -128,13 +106,6 @@ def test_16_bit_files_that_lose_their_values_by_loading_are_named(
     assert re.search(seen, problem.what)
     assert 'convert the images to 8 bit' in problem.remedy
     assert problem.fatal == (bits < 14)
-
-
-def test_by_pillow_16_bit_files_are_clipped_and_that_is_said(tmp_path):
-    cfg = folders(tmp_path)
-    rewrite(tmp_path / 'train', np.arange(300, 2300, dtype=np.uint16).reshape(40, 50))
-    cfg.train_dataloader.dataset.pipeline[0].imdecode_backend = 'pillow'
-    assert 'from 255 to 255 of 255 after loading, from 300' in only(cfg).what
 
 
 def test_values_that_use_the_range_pass_and_0_and_1_do_not(tmp_path):
@@ -152,23 +123,12 @@ def test_values_that_use_the_range_pass_and_0_and_1_do_not(tmp_path):
 @pytest.mark.parametrize(
     ('name', 'words', 'remedy'),
     [
-        ('images\\0.jpg', 'their names have backslashes', "sed -i 's#"),
-        (
-            'C:\\data\\0.jpg',
-            'paths of another computer, with a drive letter',
-            'relative',
-        ),
-        ('D:/data/0.jpg', 'paths of another computer, with a drive letter', 'relative'),
+        ('C:\\data\\0.jpg', 'paths of another computer, with a drive letter', 'relative'),
         ('0.JPG', '(there is 0.jpg)', 'rename the files, or correct the names'),
-        ('0.png', '(there is 0.jpg)', 'rename the files, or correct the names'),
         ('0', '(there is 0.jpg)', 'rename the files, or correct the names'),
-        (
-            '77.jpg',
-            '1 of 4 files are not there',
-            'copy them, or correct the data_prefix',
-        ),
+        ('77.jpg', '1 of 4 files are not there', 'copy them, or correct the data_prefix'),
     ],
-)
+)  # fmt: skip
 def test_a_missing_image_is_answered_with_what_is_wrong_with_its_name(
     tmp_path, name, words, remedy
 ):
@@ -195,12 +155,7 @@ def test_the_command_that_writes_slashes_repairs_the_file(tmp_path):
 def test_hidden_files_and_folders_are_not_listed(tmp_path):
     inner = write_image(tmp_path / 'sub/b.JPG')
     outer = write_image(tmp_path / 'a.jpg')
-    for name in (
-        '._a.jpg',
-        '.ipynb_checkpoints/a.jpg',
-        '__MACOSX/a.jpg',
-        '@eaDir/a.jpg',
-    ):
+    for name in ('._a.jpg', '.ipynb_checkpoints/a.jpg', '__MACOSX/a.jpg'):
         write_image(tmp_path / name)
     (tmp_path / 'Thumbs.db').touch()
     assert list_images(str(tmp_path)) == [str(outer), str(inner)]
@@ -212,15 +167,3 @@ def test_the_size_of_an_image_is_that_of_opencv(tmp_path):
     Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
     assert mmcv.imread(str(tmp_path / 'a.jpg')).shape[:2] == (40, 20)
     assert image_size(str(tmp_path / 'a.jpg')) == (40, 20)
-
-
-def test_five_thousand_images_take_seconds(tmp_path):
-    image = write_image(tmp_path / 'a/0.jpg')
-    for split in ('train', 'val'):
-        for name in ('cat', 'dog'):
-            (tmp_path / split / name).mkdir(parents=True)
-            for i in range(1250):
-                os.link(image, tmp_path / split / name / f'{i}.jpg')
-    start = time.process_time()
-    assert found(folders_config(tmp_path)) == []
-    assert time.process_time() - start < 5  # 0.6 s on a quiet core
