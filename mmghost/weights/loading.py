@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from mmengine.model import update_init_info
 from torch import Tensor
 
-from ..errors import WeightsError, did_you_mean, examples
+from ..errors import WeightsError, examples
 from ..models.dfc import DFCAttention
 from ..registry import WEIGHT_INITIALIZERS, register
 from .networks import COUNTER, Network, infer_network
@@ -228,14 +228,7 @@ class PretrainedGhostNet:
         prefix: str | None = None,
         strict: bool = True,
         map_location: Any = 'cpu',
-        **unknown: Any,
     ) -> None:
-        keys = ('checkpoint', 'prefix', 'strict', 'map_location')
-        for key in unknown:
-            raise WeightsError(
-                f"init_cfg of type 'Pretrained' has no key {key!r}"
-                f'{did_you_mean(key, keys)}; it has {", ".join(keys)}'
-            )
         if not checkpoint:
             raise WeightsError(
                 "init_cfg of type 'Pretrained' needs checkpoint=, a file or URL; for "
