@@ -122,7 +122,6 @@ def images_and_detector(clone: Clone) -> None:
     for path in sorted((data / 'coco/val2017').iterdir())[:3]:
         shutil.copy2(path, folder)
         shutil.copy2(path, clone.folder / 'image.jpg')
-        shutil.copy2(path, clone.folder / 'picture.jpg')
     untrained(SHAPES, clone.folder / 'shapes.pth')
     base = f"_base_ = './{SHAPES.removeprefix('configs/')}'\n"
     (clone.folder / 'configs/mine.py').write_text(base)
