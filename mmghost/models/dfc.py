@@ -11,18 +11,19 @@ from ..errors import did_you_mean
 from ..registry import MODELS, register
 from .layers import Cfg, conv, norm
 
-# Each choice of DFCAttention that is a name, with the names that it has.
-CHOICES = dict(
-    downsample=('avg', 'max', 'conv', 'none'),
-    gate=('sigmoid', 'hard_sigmoid', 'clip', 'none'),
-    gate_position=('before', 'after'),
-    upsample=('nearest', 'bilinear', 'bicubic'),
-)
 GATES = dict(
     sigmoid=nn.Sigmoid,
     hard_sigmoid=nn.Hardsigmoid,
     clip=lambda: nn.Hardtanh(0.0, 1.0),
     none=nn.Identity,
+)
+POOLS = dict(avg=nn.AvgPool2d, max=nn.MaxPool2d)
+# The choices of DFCAttention that are names.
+CHOICES = dict(
+    downsample=(*POOLS, 'conv', 'none'),
+    gate=tuple(GATES),
+    gate_position=('before', 'after'),
+    upsample=('nearest', 'bilinear', 'bicubic'),
 )
 
 
@@ -124,9 +125,8 @@ class DFCAttention(nn.Sequential):
                 nn.Conv2d(in_channels, in_channels, **window, bias=False),
                 norm(norm_cfg, in_channels),
             )
-        elif downsample != 'none':
-            pool = nn.AvgPool2d if downsample == 'avg' else nn.MaxPool2d
-            self.reduce = pool(ratio)
+        elif downsample in POOLS:
+            self.reduce = POOLS[downsample](ratio)
 
     def logits(self, x: Tensor) -> Tensor:
         """Compute the attention before gate and up-sampling.

@@ -37,7 +37,8 @@ class Row(NamedTuple):
 
 # The papers' table: stages 0 to 4; a stage is a list of the release's `blocks.S`, each a
 # list of bottlenecks. Stage i has stride 2 ** (i + 1). Stage 5 is the last 1x1
-# convolution, `blocks.9`.
+# convolution, `blocks.9`. The output of a stage is that of its last block; timm taps the
+# first (80 channels in stage 3).
 # fmt: off
 STAGES = (
     [[Row(3,  16,  16, 0.00, 1)]],
@@ -172,7 +173,7 @@ class GhostModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
-        intrinsic = self.primary_conv(x)
+        intrinsic = self.primary_conv(x)  # also half of the output: not to be changed
         ghost = self.cheap_operation(intrinsic)
         out = torch.cat((intrinsic, ghost), dim=1)
         if self.cut:

@@ -10,7 +10,7 @@ from torch import Tensor
 Cfg = dict[str, Any]
 
 # Activations that autograd allows in place after a normalization.
-_INPLACE = ('ReLU', 'ReLU6', 'LeakyReLU', 'Hardtanh')
+_INPLACE = ('ReLU', 'ReLU6', 'LeakyReLU')
 
 
 def make_divisible(value: float, divisor: int = 4) -> int:
