@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...checks.annotations import check_coco, load_coco
 from ...checks.images import image_size
-from ...checks.problems import check_text, raise_if_fatal
+from ...checks.problems import Problem, check_text, raise_if_fatal
 from ...errors import UserError, examples
 from .finding import find_coco_images, find_labels, read_text
 
@@ -86,9 +86,9 @@ def _read_coco(
         source = new
         Path(new).parent.mkdir(parents=True, exist_ok=True)
         Path(new).write_text(read_text(path), encoding='utf-8')
-    parsed: dict[str, dict[str, list]] = {}
-    raise_if_fatal(load_coco(source, path, parsed))
-    content = parsed[source]
+    content = load_coco(source)
+    if isinstance(content, Problem):
+        raise_if_fatal([content])
     problems = check_coco(content, path, (), masks, test)
     raise_if_fatal(problems, lambda line: None)  # others: when the config is checked
     names = [image['file_name'] for image in content['images']]
