@@ -1,4 +1,4 @@
-"""A hook that saves the state when a training is told to end."""
+"""A hook that saves the state of a training when a signal ends it."""
 
 import math
 import os
