@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.checks.toolbox import toolbox_of
 from mmghost.engine.building import build_model
-from mmghost.engine.launch import load_config, set_loader_defaults
+from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
 from mmghost.errors import cli_main
 
@@ -71,7 +71,6 @@ def time_steps(cfg: Config, seconds: float) -> dict[str, float]:
 def build_loader(cfg: Config, workers: int):
     """Build the training loader, and iterate over it without end."""
     cfg = deepcopy(cfg)
-    set_loader_defaults(cfg)
     loader = cfg.train_dataloader
     loader.update(num_workers=workers, persistent_workers=bool(workers))
     if not workers:

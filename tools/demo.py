@@ -114,7 +114,8 @@ def main() -> None:
     images = sorted((coco / 'val2017').iterdir())[:IMAGES]
     drawn = [args.out / 'images' / f'{image.stem}.png' for image in images]
     for image, target in zip(images, drawn):
-        predictor.draw(str(image), str(target), SCORE)
+        sample = predictor.predict(str(image))
+        mmcv.imwrite(predictor.draw(str(image), sample, SCORE)[..., ::-1], str(target))
     draw_sheet(drawn, args.out / 'predictions.png')
 
     print('\nmmghost demo: a RetinaNet with GhostNetV2, trained from scratch')

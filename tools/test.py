@@ -10,15 +10,16 @@ Examples:
 """
 
 import argparse
-import os
+
+import torch.distributed as dist
+from mmengine.dist import is_main_process
+from mmengine.fileio import dump
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.engine.launch import (
-    disconnect,
     load_config,
     prepare_test,
     run_test,
-    shown_in,
 )
 from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.errors import cli_main
@@ -49,8 +50,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show the predictions')
     parser.add_argument(
         '--show-dir',
-        help='keep images of the predictions; a folder below WORK_DIR/TIME for '
-        'detection',
+        help='keep images of the predictions: below WORK_DIR/TIME for detection, in '
+        'SHOW_DIR/vis_data/vis_image for segmentation',
     )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='how long --show waits, in s'
@@ -70,7 +71,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
-        help='mmpretrain: do not page-lock the memory of the data loader',
+        help='do not page-lock the memory of the data loader',
     )
     add_cfg_options(parser, such_as='test_dataloader.batch_size=8')
     return parse_launched(parser, 'dist_test.sh and slurm_test.sh')
@@ -94,11 +95,11 @@ def main() -> None:
         no_pin_memory=args.no_pin_memory,
         launcher=args.launcher,
     )
-    run_test(cfg, args.out, args.out_item)
-    folder = shown_in(cfg, args.show_dir) if args.show_dir else None
-    if folder and os.environ.get('RANK', '0') == '0':
-        print(f'The images are in {folder}')
-    disconnect()
+    metrics = run_test(cfg)
+    if args.out_item == 'metrics' and is_main_process():
+        dump(metrics, args.out)
+    if dist.is_initialized():
+        dist.destroy_process_group()  # or a thread of gloo aborts (pytorch#179291)
 
 
 if __name__ == '__main__':

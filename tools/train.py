@@ -11,8 +11,10 @@ Examples:
 
 import argparse
 
+import torch.distributed as dist
+
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.launch import disconnect, load_config, prepare_train, run_train
+from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.errors import cli_main
 
@@ -51,12 +53,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
-        help='mmpretrain: do not page-lock the memory of the data loaders',
+        help='do not page-lock the memory of the data loaders',
     )
     parser.add_argument(
         '--no-persistent-workers',
         action='store_true',
-        help='mmpretrain: end the workers of the data loaders after every epoch',
+        help='end the workers of the data loaders after every epoch',
     )
     add_cfg_options(
         parser,
@@ -81,7 +83,8 @@ def main() -> None:
         launcher=args.launcher,
     )
     run_train(cfg)
-    disconnect()
+    if dist.is_initialized():
+        dist.destroy_process_group()  # or a thread of gloo aborts (pytorch#179291)
 
 
 if __name__ == '__main__':

@@ -10,25 +10,20 @@ from mmengine.config import DictAction
 class CfgOptions(DictAction):
     """mmengine's ``KEY=VALUE ...``, with an error of argparse for text it cannot read."""
 
-    def __call__(
-        self, parser: ArgumentParser, namespace: Namespace, values: Any, *args: Any
-    ) -> None:
+    def __call__(self, parser: ArgumentParser, *args: Any) -> None:
         """Add the settings to those given before.
 
         Raises:
             ArgumentError: If one of them cannot be read.
         """
-        for text in values:
-            key, sign, value = text.partition('=')
-            if not sign or not all(key.split('.')):
-                example = 'such as model.backbone.init_cfg=None'
-                raise ArgumentError(self, f'{text!r} is not KEY=VALUE, {example}')
-            try:
-                self._parse_iterable(value)
-            except (AssertionError, RecursionError):
-                words = f'{text!r}: the brackets do not match'
-                raise ArgumentError(self, words) from None
-        super().__call__(parser, namespace, values, *args)
+        try:
+            super().__call__(parser, *args)
+        except (ValueError, AssertionError, RecursionError):
+            words = (
+                f'{" ".join(args[1])!r} is not KEY=VALUE with matching brackets, such '
+            )
+            words += 'as model.backbone.init_cfg=None'
+            raise ArgumentError(self, words) from None
 
 
 def add_cfg_options(

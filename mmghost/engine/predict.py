@@ -1,85 +1,50 @@
 """Predictions of a trained model and images of them, for the three toolboxes alike."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import mmcv
+import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, default_collate
 from mmengine.device import get_device
-from mmengine.registry import VISUALIZERS, init_default_scope
+from mmengine.registry import TRANSFORMS, VISUALIZERS, init_default_scope
+from mmengine.utils import get_object_from_string
+from torch import nn
 
 from ..checks import build_datasets
-from ..checks.images import SUFFIXES, image_fault, list_images
-from ..checks.problems import near_file
 from ..checks.toolbox import toolbox_of
 from ..errors import UserError
 from ..weights import adapt_checkpoint
 from .building import build_model
 from .checkpoints import check_fit, is_deployed, read_checkpoint
+from .fonts import use_font_for
 from .launch import explained, get_test_dataset
 
-VISUALIZER = dict(
-    mmdet='DetLocalVisualizer', mmseg='SegLocalVisualizer', mmpretrain='UniversalVisualizer'
-)  # fmt: skip
+# The default visualizer and the inferencer of each toolbox.
+_NAMES = {
+    'mmdet': ('DetLocalVisualizer', 'DetInferencer'),
+    'mmseg': ('SegLocalVisualizer', 'MMSegInferencer'),
+    'mmpretrain': ('UniversalVisualizer', 'ImageClassificationInferencer'),
+}
 
 
-def find_images(path: str) -> list[str]:
-    """Return an image, or those below a folder, and check that they can be read.
+def _inferencer(scope: str, cfg: Config, model: nn.Module) -> Any:
+    """Return the toolbox's own inferencer with a model that is built and checked."""
 
-    Raises:
-        UserError: If there are none, or one is broken.
-    """
-    if os.path.isdir(path):
-        found = list_images(path, SUFFIXES)
-        if not found:
-            raise UserError(f'{path} holds no images ({", ".join(SUFFIXES)})')
-    elif os.path.isfile(path):
-        found = [path]
-    else:
-        raise UserError(f'{path}: there is no such image or folder{near_file(path)}')
-    for name in found:
-        if fault := image_fault(name):
-            raise UserError(f'{name} {fault}')
-    return found
+    class Inferencer(get_object_from_string(f'{scope}.apis.{_NAMES[scope][1]}')):
+        def _init_model(
+            self, cfg: Config, weights: nn.Module, device: Any
+        ) -> nn.Module:
+            return weights
 
-
-def output_paths(image: str, images: Sequence[str], out: str) -> list[str]:
-    """Return where the drawn images go.
-
-    Args:
-        image: As given by the user: an image or a folder.
-        images: What :func:`find_images` found.
-        out: An image to write, or a folder (made if need be), whose images get the names
-            of the originals with the suffix .png.
-
-    Raises:
-        UserError: If several images would be written into one file.
-    """
-    is_folder = os.path.isdir(out) or out.endswith(os.sep)
-    suffix = Path(out).suffix.lower()
-    if not os.path.isdir(image) and not is_folder:
-        if suffix and suffix not in SUFFIXES:
-            raise UserError(f'--out {out}: images end in {", ".join(SUFFIXES)}')
-        return [out if suffix else f'{out}.png']
-    if not is_folder and (suffix in SUFFIXES or os.path.isfile(out)):
-        raise UserError(f'--out {out}: name a folder for the images of {image}')
-    start = image if os.path.isdir(image) else os.path.dirname(image)
-    names = [Path(os.path.relpath(path, start or '.')) for path in images]
-    stems = [name.with_suffix('') for name in names]  # a.jpg may lie beside a.png
-    return [
-        os.path.join(out, f'{stem if stems.count(stem) == 1 else name}.png')
-        for name, stem in zip(names, stems)
-    ]
+    return Inferencer(*[model] if scope == 'mmpretrain' else [cfg, model])
 
 
 class Predictor:
-    """A trained model of one of the toolboxes, with its visualizer.
+    """A trained model of one of the toolboxes, behind the toolbox's own inferencer.
 
     Args:
         cfg: Its config.
@@ -94,11 +59,12 @@ class Predictor:
     def __init__(self, cfg: Config, checkpoint: str, device: str | None = None) -> None:
         self.scope = toolbox_of(cfg).scope
         self.cfg = cfg = deepcopy(cfg)
-        # mmseg looks for the pipeline here, and mmdet in the loader alone.
-        alone = 'test_pipeline' in cfg and self.scope != 'mmdet'
-        if cfg.get('test_dataloader') or not alone:
-            cfg.test_pipeline = get_test_dataset(cfg).pipeline
         init_default_scope(self.scope)
+        cfg.test_dataloader.dataset = dataset = get_test_dataset(cfg)
+        # Of its own, without the backends of a training, such as TensorBoard.
+        own = dict(name=f'mmghost-{id(self)}', vis_backends=None)
+        kind = dict(type=_NAMES[self.scope][0])
+        cfg.visualizer = {**kind, **(cfg.get('visualizer') or {}), **own}
         with explained(cfg):
             content = read_checkpoint(checkpoint)
             if is_deployed(content):
@@ -112,65 +78,78 @@ class Predictor:
             meta = dict(datasets[0][1].metainfo) if datasets else {}
         if isinstance(meta.get('palette'), list | tuple):  # colors must be tuples
             meta['palette'] = [tuple(color) for color in meta['palette']]
-        kind = (cfg.get('visualizer') or {}).get('type', VISUALIZER[self.scope])
-        self.visualizer = VISUALIZERS.build(dict(type=kind, name=f'mmghost-{id(self)}'))
-        self.visualizer.dataset_meta = meta
+        self.classes = meta.get('classes')
+        use_font_for(self.classes or ())
         model.dataset_meta = model._dataset_meta = meta
         model.cfg = model._config = cfg
         try:
             self.model = model.to(torch.device(device or get_device())).eval()
         except (RuntimeError, AssertionError) as error:
             raise UserError(f'--device {device}: {error}') from error
-        self.classes = meta.get('classes')
+        self._load = TRANSFORMS.build(dataset.pipeline[0])
+        self._inferencer = _inferencer(self.scope, cfg, model)
+        self.visualizer = self._inferencer.visualizer or VISUALIZERS.build(
+            cfg.visualizer
+        )
+        self.visualizer.dataset_meta = meta
 
-    def predict(self, image: str) -> Any:
-        """Return the toolbox's data sample for an image file."""
-        if self.scope == 'mmdet':
-            from mmdet.apis import inference_detector
+    def read(self, path: str) -> np.ndarray:
+        """Return an image as the config's pipeline loads it: BGR, (H, W, 3)."""
+        return self._load(dict(img_path=path))['img']
 
-            return inference_detector(self.model, image)
-        if self.scope == 'mmseg':
-            from mmseg.apis import inference_model
+    def predict(self, image: str | np.ndarray) -> Any:
+        """Return the toolbox's data sample for an image: a file, or what `read` returns."""
+        return self.predict_batch([image])[0]
 
-            return inference_model(self.model, image)
-        # mmpretrain's inferencer reads images in another way than its pipelines, and
-        # turns them by their EXIF tag.
-        pipeline = Compose(self.cfg.test_pipeline)
-        with torch.no_grad():
-            batch = default_collate([pipeline(dict(img_path=image))])
-            return self.model.test_step(batch)[0]
+    def predict_batch(self, images: Sequence[str | np.ndarray]) -> list[Any]:
+        """Return the data samples of images; those of one size are one batch."""
+        frames = [self.read(i) if isinstance(i, str) else i for i in images]
+        size = len(frames) if len({frame.shape for frame in frames}) == 1 else 1
+        samples = []
+        for batch in self._inferencer.preprocess(frames, batch_size=size):
+            if self.scope == 'mmdet':
+                _, batch = batch  # the images themselves, and what the model gets
+            samples += self._inferencer.forward(batch)
+        return [sample.cpu() for sample in samples]
 
-    def draw(self, image: str, out: str, score_thr: float = 0.3) -> str:
-        """Draw the prediction on an image.
+    def draw(
+        self, image: str | np.ndarray, sample: Any, score_thr: float
+    ) -> np.ndarray:
+        """Draw a prediction on its image.
 
         Args:
-            image: The file.
-            out: The image to write.
+            image: The file, or a BGR image.
+            sample: What was predicted.
             score_thr: Lowest score of a box to draw.
 
         Returns:
-            The prediction in a few words.
+            An RGB image.
         """
-        sample = self.predict(image).cpu()
-        pixels = mmcv.imread(image, channel_order='rgb')
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        is_file = isinstance(image, str)
+        pixels = (
+            mmcv.imread(image, channel_order='rgb') if is_file else image[..., ::-1]
+        )
         if self.scope == 'mmpretrain':
-            self.visualizer.visualize_cls(
-                pixels, sample, classes=self.classes, draw_gt=False, out_file=out
+            return self.visualizer.visualize_cls(
+                pixels, sample, classes=self.classes, draw_gt=False
             )
-            label = int(sample.pred_label.flatten()[0])
-            name = self.classes[label] if self.classes else label
-            return f'{name} ({float(sample.pred_score.max()):.2f})'
-        extra = {'pred_score_thr': score_thr} if self.scope == 'mmdet' else {}
+        ascii_only = all(map(str.isascii, self.classes or ()))
+        extra = dict(with_labels=ascii_only)  # mmseg writes them with OpenCV
+        if self.scope == 'mmdet':
+            extra = dict(pred_score_thr=score_thr)
         with warnings.catch_warnings():
             # A box or its name may reach over the border: what is inside is drawn.
             warnings.filterwarnings('ignore', '.* is out of bounds')
-            self.visualizer.add_datasample(
-                Path(image).name, pixels, sample, draw_gt=False, out_file=out, **extra
+            self.visualizer.add_datasample('', pixels, sample, draw_gt=False, **extra)
+            if self.scope == 'mmseg' and not ascii_only:
+                self._write_names(sample.pred_sem_seg.data[0])
+            return self.visualizer.get_image()
+
+    def _write_names(self, labels: torch.Tensor) -> None:
+        for label in labels.unique().long().tolist():
+            places = (labels == label).nonzero()
+            name, (y, x) = self.classes[label], places[len(places) // 2].tolist()
+            box = dict(facecolor='black', alpha=0.8, pad=0.7, edgecolor='none')
+            self.visualizer.draw_texts(
+                name, torch.tensor([x, y]), colors='w', bboxes=box
             )
-        if self.scope == 'mmdet':
-            count = int((sample.pred_instances.scores >= score_thr).sum())
-            return f'{count} objects of score >= {score_thr:g}'
-        labels = sample.pred_sem_seg.data.unique().tolist()
-        names = [self.classes[i] if self.classes else str(i) for i in labels]
-        return 'classes ' + ', '.join(names)

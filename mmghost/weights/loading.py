@@ -46,7 +46,6 @@ class Report:
     loaded: int  # tensors of the model that were loaded, of `total`
     total: int  # tensors of the model, without batch counters
     left_out: dict[str, int]  # tensors of the file for parts that the model lacks
-    stayed_random: list[str]  # tensors of the model that the file lacks
 
     def __str__(self) -> str:
         line = (
@@ -57,20 +56,46 @@ class Report:
         return line + (f'; not part of this model: {parts}' if parts else '')
 
 
-class _Fit:
-    """Comparison of the weights of a file and a model, by name."""
+class Fit:
+    """Comparison of the weights of a model and of a file, by name, without counters."""
 
-    def __init__(self, wanted: dict[str, Tensor], state: dict[str, Tensor]) -> None:
-        self.wanted, self.state = wanted, state
-        self.here, self.there = infer_network(wanted), infer_network(state)
-        self.missing = [name for name in wanted if name not in state]
+    def __init__(
+        self, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    ) -> None:
+        self.wanted = {n: v for n, v in wanted.items() if not n.endswith(COUNTER)}
+        self.state = {n: v for n, v in state.items() if not n.endswith(COUNTER)}
+        self.missing = [n for n in self.wanted if n not in self.state]
         self.misshapen = [
-            n for n, v in wanted.items() if n in state and state[n].shape != v.shape
+            name
+            for name, value in self.wanted.items()
+            if name in self.state and self.state[name].shape != value.shape
         ]
         self.unfit = {*self.missing, *self.misshapen}
-        self.usable = [name for name in wanted if name not in self.unfit]
-        built = {_part(name) for name in wanted}
-        more = [n for n in state if n not in wanted and not n.endswith(COUNTER)]
+        self.usable = [name for name in self.wanted if name not in self.unfit]
+        self.unknown = [name for name in self.state if name not in self.wanted]
+
+    def __str__(self) -> str:
+        text = f'{len(self.usable)} of {len(self.wanted)} tensors fit'
+        for name in self.misshapen[:1]:
+            there, here = (tuple(s[name].shape) for s in (self.state, self.wanted))
+            text += (
+                f'; {len(self.misshapen)} of another shape ({name} is {there} in the '
+            )
+            text += f'file, {here} here)'
+        for names, what in ((self.missing, 'missing'), (self.unknown, 'unknown')):
+            text += f'; {len(names)} {what} ({examples(names)})' if names else ''
+        return text
+
+
+class _NetworkFit(Fit):
+    """Comparison of two GhostNets, of which one may have parts that the other lacks."""
+
+    def __init__(
+        self, wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    ) -> None:
+        super().__init__(wanted, state)
+        self.here, self.there = infer_network(self.wanted), infer_network(self.state)
+        built, more = {_part(name) for name in self.wanted}, self.unknown
         self.unknown = [n for n in more if _part(n) in built or not _PARTS.match(n)]
         self.left_out = Counter(map(_part, more)) - Counter(map(_part, self.unknown))
         # Whether one is deployed, or has branches, and the other is not.
@@ -111,20 +136,23 @@ def load_pretrained(
     file = read(checkpoint)
     origin = recognize(file.state, file.source, prefix)
     state, own = origin.state, backbone.state_dict()
-    wanted = {n: v for n, v in own.items() if not n.endswith(COUNTER)}
-    fit = _Fit(wanted, state)
+    fit = _NetworkFit(own, state)
     held = backbone.norm_eval or not any(p.requires_grad for p in backbone.parameters())
     forms = fit.there.form, fit.here.form, fit.here.version
     if held and forms == ('branches', 'norms', 2):
         # Batch norms that train would move on from statistics that are not the network's.
         origin.kind += ', branches folded'
         state = without_branches(state)
-        fit = _Fit(wanted, state)
+        fit = _NetworkFit(own, state)
     may_lack = ('classifier.weight', 'classifier.bias') if new_classifier else ()
     whole = fit.unfit <= {*may_lack} and not fit.unknown
     name = type(backbone).__name__
     if fit.other_form or not fit.usable or (strict and not whole):
-        raise WeightsError(f'{file.source}: does not fit this {name}{_why(fit)}')
+        remedy = '' if fit.other_form else '; strict=False loads what fits'
+        raise WeightsError(
+            f'{file.source}: does not fit this {name}{_reason(fit)}. {fit}. Nothing was '
+            f'loaded{remedy}'
+        )
     check_numbers({name: state[name] for name in fit.usable}, file.source)
     counters = [n for n in own if n.endswith(COUNTER) and n in state]
     chosen = {n: state[n] for n in (*fit.usable, *counters)}
@@ -136,16 +164,11 @@ def load_pretrained(
         loaded=len(fit.usable),
         total=len(fit.wanted),
         left_out={**fit.left_out, **origin.left_out},
-        stayed_random=sorted(fit.unfit),
     )
     print_log(f'{name}: {report}', 'current')
     warnings = []
-    if fit.unfit:
-        random = examples(report.stayed_random)
-        count = f'{len(fit.unfit)} of {report.total}'
-        warnings.append(f'{count} tensors stayed random: {random}')
-    if fit.unknown:
-        warnings.append(f'unknown tensors of the file: {examples(fit.unknown)}')
+    if fit.unfit or fit.unknown:
+        warnings.append(f'{fit}. What the file lacks stayed random')
     writer = file.meta.get('mmghost_weights', {}).get('origin', origin.kind)
     gates = [m for m in backbone.modules() if isinstance(m, DFCAttention)]
     other = any((g.upsample, g.align_corners) != ('bilinear', True) for g in gates)
@@ -174,23 +197,7 @@ def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
             )
 
 
-def _why(fit: _Fit) -> str:
-    """Return why a file does not fit, and what to do."""
-    details = ''
-    for name in fit.misshapen[:1]:
-        there, here = (tuple(state[name].shape) for state in (fit.state, fit.wanted))
-        details += f'; {len(fit.misshapen)} of another shape ({name} is {there} in the '
-        details += f'file, {here} here)'
-    for names, what in ((fit.missing, 'missing'), (fit.unknown, 'unknown')):
-        details += f'; {len(names)} {what} ({examples(names)})' if names else ''
-    return (
-        f'{_reason(fit)}. {len(fit.usable)} of {len(fit.wanted)} tensors fit{details}. '
-        'Nothing was loaded'
-        + ('' if fit.other_form else '; strict=False loads what fits')
-    )
-
-
-def _reason(fit: _Fit) -> str:
+def _reason(fit: _NetworkFit) -> str:
     """Return the likeliest reason, or an empty string."""
     here, there = fit.here, fit.there
     # Networks cut before the first attention are the same in V1 and V2.

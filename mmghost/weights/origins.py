@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ..errors import WeightsError, examples
+from ..models.folding import folded_branches
+from ..models.layers import RepConv
 from . import mindspore
+from .networks import COUNTER
 
 STEM = 'conv_stem.weight'
 HEAD = ('conv_head', 'classifier')
@@ -26,7 +27,7 @@ MINDSPORE = 'MindSpore'
 # Layers of mmpretrain's StackedLinearClsHead with one hidden layer.
 _MMPRETRAIN = {'head.layers.0.fc.': 'conv_head.', 'head.layers.1.fc.': 'classifier.'}
 EPS = 1e-5  # of batch norm, in torch, timm and the release
-# Layers with branches: timm's and the authors' names, and this project's.
+# Layers with branches: timm's and the authors' prefixes, and this project's names.
 _BRANCHED = {
     'primary_rpr_': 'primary_conv.0.',
     'cheap_rpr_': 'cheap_operation.0.',
@@ -133,9 +134,9 @@ def _branch_name(name: str) -> str:
     ``primary_conv.0.convs.0.bn.bias`` here.
     """
     for theirs, ours in _BRANCHED.items():
-        if f'.{theirs}' in name:
-            name = name.replace(f'{theirs}conv.', f'{ours}convs.')
-            return name.replace(theirs, ours).replace('.bn1.', '.bn.')
+        if theirs in name:
+            name = name.replace(f'{theirs}conv.', f'{ours}convs.').replace(theirs, ours)
+            return name.replace('.bn1.', '.bn.')
     return name
 
 
@@ -143,36 +144,38 @@ def without_branches(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Fold the branches of GhostNetV3 into the convolutions of a GhostNetV2.
 
     The batch norm behind such a convolution has mean 0 and variance 1, and adds the bias.
-    Folding is done in double precision.
+
+    Raises:
+        WeightsError: If a weight of a branch is missing.
     """
-    inside = re.compile(r'(.+)\.(convs\.\d+|scale|skip)\.')
-    out = {n: v for n, v in state.items() if not inside.match(n)}
-    branches: dict[str, list[str]] = {}
-    for place, branch in sorted({m.groups() for m in map(inside.match, state) if m}):
-        branches.setdefault(place, []).append(branch)
-    for place, names in branches.items():
-        weight = torch.zeros_like(state[f'{place}.convs.0.conv.weight'].double())
-        bias = weight.new_zeros(len(weight))
-        for name in names:
-            norm = f'{place}.{name}' if name == 'skip' else f'{place}.{name}.bn'
-            leaves = ('running_mean', 'running_var', 'weight', 'bias')
-            mean, var, scale, shift = (state[f'{norm}.{x}'].double() for x in leaves)
-            kernel = state.get(f'{place}.{name}.conv.weight')
-            kernel = torch.ones_like(weight[..., :1, :1]) if kernel is None else kernel
-            parts = (kernel.double(), None, mean, var, EPS, scale, shift)
-            kernel, more = fuse_conv_bn_weights(*parts)
-            pad = (weight.shape[2] - kernel.shape[2]) // 2
-            weight += F.pad(kernel.detach(), [pad] * 4)
-            bias += more.detach()
-        dtype = state[f'{place}.convs.0.conv.weight'].dtype
-        norm = place.replace('conv_dw', 'bn_dw')
-        norm = re.sub(r'\.0$', '.1', norm)  # primary_conv.0, primary_conv.1
-        out[f'{place}.weight'] = weight.to(dtype)
-        out[f'{norm}.weight'] = torch.ones_like(bias, dtype=dtype)
-        out[f'{norm}.bias'] = bias.to(dtype)
-        out[f'{norm}.running_mean'] = torch.zeros_like(bias, dtype=dtype)
-        out[f'{norm}.running_var'] = torch.full_like(bias, 1 - EPS, dtype=dtype)
-    return out
+    branched = re.compile(r'(.+)\.((?:convs\.\d+|scale|skip)\..+)')
+    out, places = {}, {}
+    for name, value in state.items():
+        found = branched.fullmatch(name)
+        if found:
+            places.setdefault(found[1], {})[found[2]] = value
+        else:
+            out[name] = value
+    for place, part in places.items():
+        convs = sorted(name for name in part if re.match(r'convs\.\d+\.conv', name))
+        channels, depth, kernel, _ = part[convs[0]].shape
+        groups = channels if depth == 1 else 1
+        grid = (depth * groups, channels, kernel, 1, groups, 'skip.weight' in part)
+        module = RepConv(len(convs), *grid, None, dict(type='BN')).eval()
+        lost = module.to(part[convs[0]].dtype).load_state_dict(part, strict=False)[0]
+        if lost := [f'{place}.{name}' for name in lost if not name.endswith(COUNTER)]:
+            raise WeightsError(f'the branches of the file lack {examples(lost)}')
+        conv = folded_branches(module)
+        norm = re.sub(r'\.0$', '.1', place.replace('conv_dw', 'bn_dw'))
+        ones = torch.ones_like(conv.bias)
+        out |= {
+            f'{place}.weight': conv.weight,
+            f'{norm}.weight': ones,
+            f'{norm}.bias': conv.bias,
+            f'{norm}.running_mean': ones * 0,
+            f'{norm}.running_var': ones - EPS,
+        }
+    return {name: value.detach() for name, value in out.items()}
 
 
 def to_release(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -193,16 +196,12 @@ def to_mmpretrain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     The trunk comes under ``backbone.``; the head, if any, is that of
     ``StackedLinearClsHead`` with ``mid_channels=[1280]``.
     """
+    theirs = {ours: theirs for theirs, ours in _MMPRETRAIN.items()}
     renamed = {}
     for name, value in state.items():
-        if name == 'conv_head.weight' and value.ndim == 4:
-            value = value[:, :, 0, 0]
-        if name.startswith(HEAD):
-            for theirs, ours in _MMPRETRAIN.items():
-                name = name.replace(ours, theirs)
-        else:
-            name = f'backbone.{name}'
-        renamed[name] = value
+        layer, _, leaf = name.rpartition('.')
+        value = value.flatten(1) if name == 'conv_head.weight' else value
+        renamed[theirs.get(f'{layer}.', f'backbone.{layer}.') + leaf] = value
     return renamed
 
 

@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import os
 import re
-import socket
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,11 +27,19 @@ TORCH, MINDSPORE, SAFETENSORS = 'torch', 'MindSpore', 'safetensors'
 # mmengine's `ema_state_dict`: EMAHook swaps the two, `state_dict` has the average.
 CONTAINERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
 
-_TIMEOUT = 30.0  # seconds that a server may stay silent
-
 # A model of timm on the Hub, and a file in any repository there.
 _HUB_NAME = re.compile(r'(?:hf[-_]hub:)?(timm/[\w.-]+)')
 _HUB_URL = re.compile(r'https://huggingface\.co/([^/]+/[^/]+)/resolve/([^/]+)/([^?]+)')
+_TIMM = [
+    f'timm/{name}.in1k'
+    for name in [
+        'ghostnet_100',
+        'ghostnetv2_100',
+        'ghostnetv2_130',
+        'ghostnetv2_160',
+        'ghostnetv3_100',
+    ]
+]
 _OFFLINE = (
     'Without a network, download it elsewhere and give its path, or start from random '
     'weights: init_cfg=None, load_from=None where a config has that'
@@ -157,7 +164,7 @@ _SAFE = [
     (_Inert, 'argparse.Namespace'),
 ]
 # torch.serialization.safe_globals takes names beside classes from 2.6 on.
-_HAS_SAFE_GLOBALS = digit_version(torch.__version__) >= digit_version('2.6')
+HAS_SAFE_GLOBALS = digit_version(torch.__version__) >= digit_version('2.6')
 
 
 def _read_torch(path: Path, source: str) -> Any:
@@ -165,7 +172,7 @@ def _read_torch(path: Path, source: str) -> Any:
         if zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip():
             raise _damaged(path, source)  # torch verifies no CRC
         with ExitStack() as stack:
-            if _HAS_SAFE_GLOBALS:
+            if HAS_SAFE_GLOBALS:
                 stack.enter_context(torch.serialization.safe_globals(_SAFE))
             return torch.load(path, map_location='cpu', weights_only=True)
     except WeightsError:
@@ -177,7 +184,7 @@ def _read_torch(path: Path, source: str) -> Any:
             raise _damaged(path, source) from error
         what = f'would run code ({name[1]})' if name else f'is a {kind[0]} file'
         remedy = 'torch 2.6 or newer reads the checkpoints of trainings; or, i'
-        remedy = 'I' if _HAS_SAFE_GLOBALS or not name else remedy
+        remedy = 'I' if HAS_SAFE_GLOBALS or not name else remedy
         raise WeightsError(
             f'{source}: {what}, so it is not read. {remedy}f you trust it, save its '
             "weights alone: torch.save({'state_dict': model.state_dict()}, FILE)"
@@ -214,15 +221,26 @@ def local_path(source: str) -> Iterator[Path]:
 def _from_hub(
     source: str, repo: str, revision: str = 'main', name: str = 'model.safetensors'
 ) -> Path:
-    import huggingface_hub
+    import huggingface_hub as hub
 
+    file = dict(repo_id=repo, filename=name, revision=revision)
+    if isinstance(cached := hub.try_to_load_from_cache(**file), str):
+        return Path(cached)
     try:
-        return Path(huggingface_hub.hf_hub_download(repo, name, revision=revision))
+        # One try before the download: without a network that one makes six, in 23 s.
+        hub.get_hf_file_metadata(hub.hf_hub_url(**file))
+        return Path(hub.hf_hub_download(**file))
     except Exception as error:  # of the HTTP library that it uses
+        place = hub.constants.ENDPOINT
+        # The Hub answers 401 for a name that it does not have.
+        if getattr(getattr(error, 'response', None), 'status_code', 0) in (401, 404):
+            hint = did_you_mean(repo, _TIMM)
+            raise WeightsError(
+                f'{source}: {place} has no {repo}/{name}{hint}'
+            ) from error
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise WeightsError(
-            f'{source}: cannot be fetched from {huggingface_hub.constants.ENDPOINT}: '
-            f'{reason}. {_OFFLINE}'
+            f'{source}: cannot be fetched from {place}: {reason}. {_OFFLINE}'
         ) from error
 
 
@@ -239,19 +257,13 @@ def _from_url(source: str) -> Path:
     if not checksum:  # as torch.hub, which takes dates and the 1 of `-1.0.pth`, too
         found = re.search(r'-(?!\d{8}\.)([0-9a-f]{8,64})\.pth', path.name)
         checksum = found[1] if found else ''
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_TIMEOUT)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), checksum or None)
     except RuntimeError as error:  # torch.hub's error for another checksum
-        raise WeightsError(
-            f'{url}: the file fetched does not have the checksum {checksum}'
-        ) from error
+        text = f'{url}: the file fetched does not have the checksum {checksum}'
+        raise WeightsError(text) from error
     except (OSError, http.client.HTTPException) as error:
-        raise WeightsError(
-            f'{url}: cannot be fetched to {path}: {error}. {_OFFLINE}'
-        ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
+        text = f'{url}: cannot be fetched to {path}: {error}. {_OFFLINE}'
+        raise WeightsError(text) from error
     return path

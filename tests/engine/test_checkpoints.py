@@ -1,6 +1,7 @@
 """Checkpoints: whole or not, the last one, of any origin, fitting the model or not."""
 
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import nn
 from mmghost.engine import checkpoints
 from mmghost.engine.building import build_model
 from mmghost.engine.checkpoints import (
-    check_file,
+    changes_at_resume,
     check_fit,
     is_whole,
     last_whole,
@@ -24,7 +25,7 @@ from mmghost.engine.launch import load_config, prepare_train
 from mmghost.errors import UserError, WeightsError
 from tests.weights.writers import mindspore_names, write_mindspore
 
-from .toys import evaluate, state, train, write_config
+from .toys import evaluate, logged, state, train, write_config
 
 
 def save(path: Path, **more) -> Path:
@@ -108,7 +109,7 @@ def test_earlier_checkpoints_are_moved_aside_and_nothing_else(tmp_path):
 def test_a_checkpoint_may_be_named_from_the_home_folder(tmp_path, monkeypatch):
     save(tmp_path / 'a.pth')
     monkeypatch.setenv('HOME', str(tmp_path))
-    check_file('~/a.pth')
+    read_checkpoint('~/a.pth')
 
 
 @pytest.mark.parametrize(
@@ -116,8 +117,8 @@ def test_a_checkpoint_may_be_named_from_the_home_folder(tmp_path, monkeypatch):
     [
         ('best_epoch_4.pth', r'no such file; did you mean best_epoch_3\.pth'),
         ('', 'is a folder'),
-        ('empty.pth', 'was cut short or is damaged'),
-        ('cut.pth', 'was cut short or is damaged'),
+        ('empty.pth', 'is empty'),
+        ('cut.pth', 'is cut short or damaged'),
         ('page.pth', r'page\.pth'),
     ],
 )
@@ -187,6 +188,32 @@ def test_a_checkpoint_cut_short_is_named_and_the_one_before_it_goes_on(
     assert 'iter_4.pth was cut short; resuming from iter_2.pth' in said[0]
     again = state(work / 'iter_4.pth')
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+def test_resuming_with_another_config_says_what_changed_and_what_applies(
+    tmp_path, shapes
+):
+    """Issue 19, 5: a new lr was ignored without a word."""
+    path, work = write_config(tmp_path, 'classification', shapes), tmp_path / 'work'
+    train(path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 9})
+    train(path, {'optim_wrapper.optimizer.lr': 0.5}, resume='auto')
+    (told,) = re.findall(
+        r'iter_2\.pth was written with .*?without --resume', logged(work), re.S
+    )
+    assert re.search(r'^-.*lr=0\.01', told, re.M) and re.search(
+        r'^\+.*lr=0\.5', told, re.M
+    )
+    assert re.search(r'^\+.*max_iters=4', told, re.M)
+    assert f'load_from={work}/iter_2.pth' in told
+    # It is true: the training went on to 4 iterations, with the lr of the checkpoint.
+    (group,) = state(work / 'iter_4.pth', 'optimizer')['param_groups']
+    assert group['initial_lr'] == 0.01
+
+
+def test_a_config_that_did_not_change_is_not_mentioned():
+    text = "lr = 0.1\nmodel = dict(type='A')\n"
+    same = f"{text}load_from = 'x.pth'\nresume = True\n"
+    assert changes_at_resume(text, same, 'x.pth') == ''
 
 
 def test_resuming_without_a_checkpoint_starts_from_the_beginning(tmp_path, shapes):
@@ -306,14 +333,16 @@ def test_weights_of_the_same_model_fit_also_from_ddp_and_without_counters():
 
 
 def test_another_width_is_refused_with_both_shapes():
-    words = r'backbone\.0\.bias is \(8,\) in the file, \(4,\) in the model'
+    words = (
+        r'\(backbone\.0\.weight is \(8, 3, 1, 1\) in the file, \(4, 3, 1, 1\) here\)'
+    )
     with pytest.raises(UserError, match=words):
         check_fit(Net(), Net(width=8).state_dict(), 'x.pth', strict=False)
 
 
 def test_another_number_of_classes_is_refused_except_to_start_from():
     other = Net(classes=5).state_dict()
-    with pytest.raises(UserError, match=r'head\.bias'):
+    with pytest.raises(UserError, match=r'head\.weight'):
         check_fit(Net(), other, 'x.pth')
     check_fit(Net(), other, 'x.pth', strict=False)
 
@@ -336,5 +365,5 @@ def test_names_that_the_model_itself_translates_fit():
         for name, value in Net().state_dict().items()
     }
     check_fit(Renamed(), state, 'x.pth')
-    with pytest.raises(UserError, match=r'unknown to the model: old\.'):
+    with pytest.raises(UserError, match=r'unknown \(old\.'):
         check_fit(Net(), state, 'x.pth')

@@ -24,17 +24,9 @@ def test_the_flag_reads_what_mmdets_reads():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ('text', 'words'),
-    [
-        ('model', "'model' is not KEY=VALUE"),
-        ('a..b=3', r"'a\.\.b=3' is not KEY=VALUE"),
-        ('a=[(1, 2]', 'the brackets do not match'),
-        ('a=],[', 'the brackets do not match'),
-    ],
-)
-def test_text_that_cannot_be_read_is_an_error_of_argparse(text, words):
-    with pytest.raises(argparse.ArgumentError, match=words):
+@pytest.mark.parametrize('text', ['model', 'a=[(1, 2]', 'a=],['])
+def test_text_that_cannot_be_read_is_an_error_of_argparse(text):
+    with pytest.raises(argparse.ArgumentError, match='is not KEY=VALUE with matching'):
         parse(text)
 
 

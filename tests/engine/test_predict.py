@@ -1,21 +1,27 @@
 """Predictions and images of them for the three tasks."""
 
-import re
+import runpy
 import warnings
+from pathlib import Path
 
+import matplotlib
 import mmcv
 import numpy as np
 import pytest
+import torch
 from mmengine.visualization import Visualizer
 from PIL import Image
 
+from mmghost.engine import fonts
+from mmghost.engine.building import build_model
 from mmghost.engine.launch import load_config
-from mmghost.engine.predict import Predictor, find_images, output_paths
+from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError
 
-from .toys import CLASSES, TASKS
+from .toys import CLASSES, ROOT, TASKS, write_config
 
 IMAGE = 'coco/train2017/000000000001.jpg'
+DEMO = runpy.run_path(str(ROOT / 'tools' / 'image_demo.py'))
 
 
 def predictor(trained, task: str, **options) -> Predictor:
@@ -23,38 +29,109 @@ def predictor(trained, task: str, **options) -> Predictor:
     return Predictor(load_config(path, options), str(work / 'iter_4.pth'), 'cpu')
 
 
+def untrained(path: str, classes: tuple, **weights: torch.Tensor) -> Predictor:
+    """Return a predictor of a config with random weights but for some."""
+    cfg, checkpoint = load_config(path), Path(path).with_suffix('.pth')
+    state = build_model(cfg).state_dict()
+    state |= {name.replace('__', '.'): value for name, value in weights.items()}
+    meta = dict(dataset_meta=dict(classes=classes, palette=[[9, 9, 9]] * len(classes)))
+    torch.save(dict(state_dict=state, meta=meta), checkpoint)
+    return Predictor(cfg, str(checkpoint), 'cpu')
+
+
+def summary(predictor: Predictor, sample, score_thr: float = 0.3) -> str:
+    result = DEMO['to_result'](predictor, sample)
+    return result.summary(list(predictor.classes or ()), score_thr)
+
+
 @pytest.mark.parametrize('task', TASKS)
-def test_the_prediction_is_drawn_on_the_image(tmp_path, shapes, trained, task):
-    image, out = str(shapes / IMAGE), tmp_path / 'sub' / 'seen.png'
+def test_the_prediction_is_drawn_on_the_image(shapes, trained, task):
+    ours, image = predictor(trained, task), str(shapes / IMAGE)
+    sample = ours.predict(image)
     with warnings.catch_warnings(record=True) as told:
-        words = predictor(trained, task).draw(image, str(out), score_thr=0.0)
+        drawn = ours.draw(image, sample, score_thr=0.0).astype(int)
     assert not [entry for entry in told if 'out of bounds' in str(entry.message)]
-    drawn = np.asarray(Image.open(out).convert('RGB')).astype(int)
     original = np.asarray(Image.open(image).convert('RGB')).astype(int)
     assert drawn.shape == original.shape
     assert np.abs(drawn - original).max() > 30
+    words = summary(ours, sample, 0.0)
     assert {
         'detection': words == '10 objects of score >= 0',
-        'segmentation': set(words[8:].split(', ')) <= set(CLASSES),
+        'segmentation': words[8:].split(' ')[0] in CLASSES,
         'classification': words.split(' (')[0] in CLASSES,
     }[task], words
 
 
-def test_boxes_below_the_threshold_are_not_drawn(tmp_path, shapes, trained):
-    image, out = str(shapes / IMAGE), str(tmp_path / 'a.png')
-    words = predictor(trained, 'detection').draw(image, out, score_thr=1.1)
-    assert words == '0 objects of score >= 1.1'
+@pytest.mark.parametrize('task', TASKS)
+def test_a_batch_and_frames_give_what_each_image_gives_alone(shapes, trained, task):
+    ours, images = predictor(trained, task), sorted((shapes / 'coco/val2017').iterdir())
+    frames = [mmcv.imread(str(path)) for path in images[:3]]
+    for path, sample in zip(images, ours.predict_batch(frames)):
+        alone = ours.predict(str(path))
+        a, b = (DEMO['to_result'](ours, s).to_dict([]) for s in (alone, sample))
+        for key in a:
+            # Batched convolutions add in another order.
+            assert np.allclose(a[key], b[key], atol=1e-4) if key != 'classes' else True
+
+
+def test_boxes_below_the_threshold_are_not_drawn(shapes, trained):
+    ours, image = predictor(trained, 'detection'), str(shapes / IMAGE)
+    sample = ours.predict(image)
+    assert summary(ours, sample, 1.1) == '0 objects of score >= 1.1'
     # Not the image itself: older releases of matplotlib, which draws, move it a little.
     empty = Visualizer()
     empty.set_image(mmcv.imread(image, channel_order='rgb'))
-    assert np.array_equal(mmcv.imread(out, channel_order='rgb'), empty.get_image())
+    assert np.array_equal(ours.draw(image, sample, 1.1), empty.get_image())
 
 
-def test_classes_without_names_are_numbers(tmp_path, shapes, trained):
-    segmentor = predictor(trained, 'segmentation')
-    segmentor.classes = None
-    words = segmentor.draw(str(shapes / IMAGE), str(tmp_path / 'a.png'))
-    assert re.fullmatch(r'classes \d+(, \d+)*', words)
+MULTI_LABEL = """
+model['head'] = dict(
+    type='MultiLabelLinearClsHead', num_classes=8, in_channels=40, thr={thr},
+    loss=dict(type='CrossEntropyLoss', use_sigmoid=True))
+"""
+
+
+@pytest.mark.parametrize(
+    ('thr', 'words'),
+    [
+        (0.5, 'crescent (0.62), heart (0.88)'),
+        (0.8, 'heart (0.88)'),
+        (0.9, 'no class reaches the threshold of the head'),
+    ],
+)
+def test_all_labels_of_a_multi_label_classifier_are_named(tmp_path, shapes, thr, words):
+    """Issue 19, 8: the first label was named with the score of another."""
+    bias = torch.tensor([-9.0, 0.5, -9.0, 2.0, -9.0, -9.0, -9.0, -9.0])
+    head = dict(head__fc__weight=torch.zeros(8, 40), head__fc__bias=bias)
+    more = MULTI_LABEL.format(thr=thr)
+    ours = untrained(
+        write_config(tmp_path, 'classification', shapes, more), CLASSES, **head
+    )
+    sample = ours.predict(str(shapes / IMAGE))
+    assert summary(ours, sample) == words
+    assert ours.draw(str(shapes / IMAGE), sample, 0.3).shape == (96, 96, 3)
+
+
+BINARY = """
+model['decode_head'].update(
+    num_classes=2, out_channels=1, threshold=0.5,
+    loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
+"""
+
+
+@pytest.mark.parametrize('bias', [-3.0, 3.0])
+def test_a_binary_segmentation_by_sigmoid_is_named_and_drawn(tmp_path, shapes, bias):
+    """Issue 19, 8: its label map holds floats."""
+    head = dict(
+        decode_head__conv_seg__weight=torch.zeros(1, 16, 1, 1),
+        decode_head__conv_seg__bias=torch.tensor([bias]),
+    )
+    path = write_config(tmp_path, 'segmentation', shapes, BINARY)
+    ours = untrained(path, ('background', 'nucleus'), **head)
+    sample = ours.predict(str(shapes / IMAGE))
+    name = 'nucleus' if bias > 0 else 'background'
+    assert summary(ours, sample) == f'classes {name} 100.0%'
+    assert ours.draw(str(shapes / IMAGE), sample, 0.3).shape == (96, 96, 3)
 
 
 def test_weights_of_another_width_are_refused(trained):
@@ -71,10 +148,9 @@ def test_a_data_preprocessor_beside_the_model_is_used(trained):
     assert model.data_preprocessor.mean.flatten().tolist() == [128.0] * 3
 
 
-@pytest.mark.parametrize('task', TASKS)
-def test_a_config_without_test_data_is_refused(trained, task):
+def test_a_config_without_test_data_is_refused(trained):
     with pytest.raises(UserError, match='has no test_dataloader'):
-        predictor(trained, task, test_dataloader=None)
+        predictor(trained, 'detection', test_dataloader=None)
 
 
 def test_a_device_that_is_not_there_is_refused(trained):
@@ -83,45 +159,57 @@ def test_a_device_that_is_not_there_is_refused(trained):
         Predictor(load_config(path), str(work / 'iter_4.pth'), 'cuda:99')
 
 
-# Paths ---------------------------------------------------------------------------------
+# Class names in Chinese ----------------------------------------------------------------
 
 
-def test_a_folder_of_images_becomes_a_folder_of_images(tmp_path, shapes):
-    source = str(shapes / 'imagenet' / 'val')
-    found = find_images(source)
-    outputs = output_paths(source, found, str(tmp_path / 'seen'))
-    assert len(set(outputs)) == len(found) == 8
-    assert outputs[0] == str(tmp_path / 'seen' / 'circle' / '000001.png')
+@pytest.fixture
+def font(tmp_path) -> str:
+    """Write a font with a black square for ASCII and three Chinese letters."""
+    builder = pytest.importorskip('fontTools.fontBuilder').FontBuilder(1000, isTTF=True)
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for corner in ((0, 800), (800, 800), (800, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    glyphs = {name: pen.glyph() for name in ('.notdef', 'square')}
+    builder.setupGlyphOrder(list(glyphs))
+    builder.setupCharacterMap(
+        dict.fromkeys((*range(32, 127), *map(ord, '猫狗鸟')), 'square')
+    )
+    builder.setupGlyf(glyphs)
+    builder.setupHorizontalMetrics(dict.fromkeys(glyphs, (900, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable(dict(familyName='Squares', styleName='Regular'))
+    builder.setupOS2(sTypoAscender=800, usWinAscent=800, usWinDescent=200)
+    builder.setupPost()
+    builder.save(tmp_path / 'squares.ttf')
+    return str(tmp_path / 'squares.ttf')
 
 
-def test_images_that_differ_in_their_suffix_only_get_names_of_their_own(tmp_path):
-    for name in ('a.jpg', 'a.png', 'b.jpg'):
-        Image.new('RGB', (4, 4)).save(tmp_path / name)
-    outputs = output_paths(str(tmp_path), find_images(str(tmp_path)), 'out')
-    assert outputs == ['out/a.jpg.png', 'out/a.png.png', 'out/b.png']
+@pytest.mark.parametrize('task', TASKS)
+def test_chinese_names_are_drawn_in_an_installed_font(
+    shapes, trained, task, font, monkeypatch
+):
+    """Issue 19, 19: matplotlib warns of each letter that it draws as an empty box."""
+    monkeypatch.setattr(fonts, 'findSystemFonts', lambda: [font])
+    ours, image = predictor(trained, task), str(shapes / IMAGE)
+    sample, english = ours.predict(image), ours.classes
+    plain = ours.draw(image, sample, 0.0)
+    ours.classes = ours.visualizer.dataset_meta['classes'] = ['猫狗鸟'] * len(english)
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings('error', 'Glyph')
+        fonts.use_font_for(ours.classes)
+        drawn = ours.draw(image, sample, 0.0)
+    assert not np.array_equal(plain, drawn)
 
 
-def test_one_image_goes_into_a_file_or_into_a_folder_that_is_there(tmp_path):
-    assert output_paths('x/a.jpg', ['x/a.jpg'], 'out.png') == ['out.png']
-    assert output_paths('x/a.jpg', ['x/a.jpg'], 'out') == ['out.png']
-    assert output_paths('x/a.jpg', ['x/a.jpg'], str(tmp_path)) == [f'{tmp_path}/a.png']
-    with pytest.raises(
-        UserError, match=r'--out one\.png: name a folder for the images'
-    ):
-        output_paths(str(tmp_path), ['a.jpg', 'b.jpg'], 'one.png')
-    with pytest.raises(UserError, match='images end in'):
-        output_paths('x/a.jpg', ['x/a.jpg'], 'out.txt')
-
-
-def test_images_that_are_not_there_or_not_whole_are_refused_by_name(tmp_path):
-    with pytest.raises(UserError, match='holds no images'):
-        find_images(str(tmp_path))
-    image = tmp_path / 'a.jpg'
-    Image.new('RGB', (64, 64)).save(image)
-    image.write_bytes(image.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r'a\.jpg is'):
-        find_images(str(tmp_path))
-    with pytest.raises(
-        UserError, match=r'no such image or folder; did you mean a\.jpg'
-    ):
-        find_images(str(tmp_path / 'a.jpeg'))
+def test_without_a_font_one_warning_has_the_remedy(monkeypatch):
+    said = []
+    monkeypatch.setattr(fonts, 'findSystemFonts', list)
+    monkeypatch.setattr(fonts, 'print_log', lambda text, *_, **__: said.append(text))
+    fonts.use_font_for(['cat', 'Größe', 'мышь'])  # matplotlib's own font has these
+    assert not said
+    fonts.use_font_for(['猫'])
+    assert '猫' in said[0] and 'fonts-noto-cjk' in said[0]

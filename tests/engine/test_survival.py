@@ -61,25 +61,6 @@ class Poison(Hook):
             data_batch['inputs'] = torch.stack(wrong) if stacked else wrong
 
 
-@HOOKS.register_module()
-class AddInfinity(Hook):
-    """Add a constant to the loss of one iteration: its gradients stay as they were."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def before_train(self, runner):
-        parse = runner.model.parse_losses
-
-        def add(losses):
-            total, logged = parse(losses)
-            if runner.iter == self.at:
-                total = logged['loss'] = total + float('inf')
-            return total, logged
-
-        runner.model.parse_losses = add
-
-
 def assert_equal(a, b, where: str = '') -> None:
     """Compare nested states, to the last bit."""
     if torch.is_tensor(a):
@@ -105,19 +86,12 @@ def assert_same_training(a: Path, b: Path, keys: tuple[str, ...] = STATES) -> No
 # An infinite loss ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ('task', 'cause', 'loss'),
-    [
-        ('detection', 'Poison', 'nan'),
-        ('segmentation', 'Poison', 'nan'),
-        ('classification', 'AddInfinity', 'inf'),
-    ],
-)
+@pytest.mark.parametrize('task', TASKS)
 def test_an_infinite_loss_stops_the_training_before_the_weights_change(
-    tmp_path, shapes, task, cause, loss
+    tmp_path, shapes, task
 ):
-    path = write_config(tmp_path, task, shapes, hooks(dict(type=cause, at=2)))
-    with pytest.raises(UserError, match=rf'iteration 3: .*loss.* is {loss}') as caught:
+    path = write_config(tmp_path, task, shapes, hooks(dict(type='Poison', at=2)))
+    with pytest.raises(UserError, match=r'iteration 3: .*loss.* is nan') as caught:
         train(path)
     assert len(re.findall(r'[\w/]+\.jpg', str(caught.value))) == 2
     saved = tmp_path / 'work' / 'nonfinite_iter_3.pth'
@@ -191,10 +165,8 @@ def test_a_killed_worker_is_one_message(tmp_path, shapes):
 
 
 def test_without_a_network_the_way_on_is_one_message_and_other_errors_pass():
-    init_cfg = dict(type='Pretrained', checkpoint='https://x.org/a.pth')
-    cfg = Config(dict(model=dict(backbone=dict(init_cfg=init_cfg)), work_dir='w'))
-    words = r'not known\nmodel\.backbone\.init_cfg asks for https://x\.org/a\.pth: '
-    with pytest.raises(UserError, match=words), explained(cfg):
+    cfg = Config(dict(work_dir='w'))
+    with pytest.raises(UserError, match=r'not known.*checkpoint=FILE'), explained(cfg):
         raise urllib.error.URLError('Name or service not known')
     with pytest.raises(RuntimeError, match='shape mismatch'), explained(cfg):
         raise RuntimeError('shape mismatch')

@@ -192,8 +192,7 @@ def evaluate(
     path: str, checkpoint: Path, options: dict | None = None, **flags: Any
 ) -> dict[str, float]:
     """Evaluate as tools/test.py does; return the metrics."""
-    cfg = prepare_test(load_config(path, options), str(checkpoint), **flags)
-    return run_test(cfg, flags.get('out'), flags.get('out_item'))
+    return run_test(prepare_test(load_config(path, options), str(checkpoint), **flags))
 
 
 def state(path: Path, key: str = 'state_dict') -> Any:

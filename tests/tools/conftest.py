@@ -4,4 +4,5 @@ from tests.engine.conftest import (  # noqa: F401
     no_trace_of_other_runners,
     quick_runners,
     shapes,
+    trained,
 )

@@ -5,9 +5,14 @@ import os
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
+from mmghost.errors import UserError
 from tests.engine.toys import ROOT, state, write_config
 
 TOOLS = ROOT / 'tools'
@@ -59,7 +64,10 @@ def call(monkeypatch, capsys):
     [
         ('train.py', '--work-dir --resume --amp --auto-scale-lr --launcher'),
         ('test.py', '--work-dir --out --show --show-dir --wait-time --tta'),
-        ('image_demo.py', '--out --score-thr --device'),
+        (
+            'image_demo.py',
+            '--out --json --label-maps --score-thr --batch-size --device',
+        ),
         ('demo.py', '--out --seed'),
     ],
 )
@@ -77,9 +85,9 @@ def test_help_shows_examples_and_the_flags(call, name, flags):
         (f'train.py {DET} --cfg-options trian_cfg.x=1', 'did you mean train_cfg'),
         (
             f'train.py {DET} --cfg-options train_dataloader.dataset.data_root=nowhere',
-            'there is no folder nowhere',
+            'train_dataloader.dataset: there is no',
         ),
-        (f'test.py {DET} gone.pth', 'checkpoint gone.pth: there is no such file'),
+        (f'test.py {DET} gone.pth', 'gone.pth: there is no such file'),
         (
             f'image_demo.py gone.jpg {DET} x --out y.png',
             'gone.jpg: there is no such image or folder',
@@ -111,13 +119,98 @@ def test_train_resume_test_and_demo_one_after_the_other(tmp_path, shapes, call):
     call('test.py', config, checkpoint, '--out', str(out), '--out-item', 'metrics')
     assert 'accuracy/top1' in json.loads(out.read_text())
     shown = tmp_path / 'shown'
-    _, text = call('test.py', config, checkpoint, '--show-dir', str(shown))
-    assert f'The images are in {shown}\n' in text
+    call('test.py', config, checkpoint, '--show-dir', str(shown))
     assert list(shown.glob('*.png'))
 
     images, seen = str(shapes / 'imagenet' / 'val' / 'ring'), tmp_path / 'seen'
     call('image_demo.py', images, config, checkpoint, '--out', str(seen))
     assert [path.name for path in seen.iterdir()] == ['000001.png']
+
+
+# image_demo.py -------------------------------------------------------------------------
+
+DEMO = runpy.run_path(str(TOOLS / 'image_demo.py'))
+
+
+def test_predictions_are_written_as_json_and_label_maps(
+    tmp_path, trained, shapes, call
+):
+    config, work = trained['segmentation']
+    images = shapes / 'ade/ADEChallengeData2016/images/validation'
+    out, maps = tmp_path / 'a.json', tmp_path / 'maps'
+    given = (str(images), config, str(work / 'iter_4.pth'), '--batch-size', '3')
+    status, text = call(
+        'image_demo.py', *given, '--json', str(out), '--label-maps', str(maps)
+    )
+    assert status == 0
+    found = json.loads(out.read_text())
+    assert len(found) == len(list(images.iterdir())) == len(list(maps.iterdir()))
+    for path, result in found.items():
+        labels = np.asarray(Image.open(maps / f'{Path(path).stem}.png'))
+        assert result['labels'] == np.unique(labels).tolist()
+        assert sum(result['pixels']) == labels.size
+        assert f'{path}: classes {result["classes"][0]} ' in text
+    status, text = call('image_demo.py', *given)
+    assert status == 2 and '--out, --json or --label-maps' in text
+
+
+def test_a_video_becomes_a_video_with_a_result_for_each_frame(tmp_path, trained, call):
+    config, work = trained['detection']
+    writer = cv2.VideoWriter(
+        str(tmp_path / 'a.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (96, 64)
+    )
+    for shade in (0, 90, 180):
+        writer.write(np.full((64, 96, 3), shade, np.uint8))
+    writer.release()
+    given = (str(tmp_path / 'a.avi'), config, str(work / 'iter_4.pth'), '--out')
+    out, found = tmp_path / 'b.mp4', tmp_path / 'b.json'
+    assert call('image_demo.py', *given, str(out), '--json', str(found))[0] == 0
+    assert list(json.loads(found.read_text())) == [f'{given[0]}#{i}' for i in range(3)]
+    capture = cv2.VideoCapture(str(out))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    assert capture.read()[1].shape == (64, 96, 3)
+    assert 'videos end in' in call('image_demo.py', *given, 'b.png')[1]
+    words = call('image_demo.py', '77', *given[1:], str(out))[1]  # a webcam
+    assert '77: no video or webcam that OpenCV can open' in words
+
+
+def test_a_folder_of_images_becomes_a_folder_of_images(tmp_path, shapes):
+    source = str(shapes / 'imagenet' / 'val')
+    found = DEMO['find_images'](source)
+    outputs = DEMO['output_paths'](source, found, str(tmp_path / 'seen'))
+    assert len(set(outputs)) == len(found) == 8
+    assert outputs[0] == str(tmp_path / 'seen' / 'circle' / '000001.png')
+
+
+def test_where_drawn_images_go(tmp_path):
+    paths = DEMO['output_paths']
+    for name in ('a.jpg', 'a.png', 'b.jpg'):
+        Image.new('RGB', (4, 4)).save(tmp_path / name)
+    outputs = paths(str(tmp_path), DEMO['find_images'](str(tmp_path)), 'out')
+    assert outputs == ['out/a.jpg.png', 'out/a.png.png', 'out/b.png']
+    assert paths('x/a.jpg', ['x/a.jpg'], 'out.png') == ['out.png']
+    assert paths('x/a.jpg', ['x/a.jpg'], 'out') == ['out.png']
+    assert paths('x/a.jpg', ['x/a.jpg'], str(tmp_path)) == [f'{tmp_path}/a.png']
+    with pytest.raises(UserError, match=r'one\.png: name a folder for the images'):
+        paths(str(tmp_path), ['a.jpg', 'b.jpg'], 'one.png')
+    with pytest.raises(UserError, match='images end in'):
+        paths('x/a.jpg', ['x/a.jpg'], 'out.txt')
+
+
+def test_images_that_are_not_there_or_not_whole_are_refused_by_name(tmp_path):
+    find = DEMO['find_images']
+    with pytest.raises(UserError, match='holds no images'):
+        find(str(tmp_path))
+    image = tmp_path / 'a.jpg'
+    Image.new('RGB', (64, 64)).save(image)
+    image.write_bytes(image.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r'a\.jpg is'):
+        find(str(tmp_path))
+    with pytest.raises(UserError, match=r'such image or folder; did you mean a\.jpg'):
+        find(str(tmp_path / 'a.jpeg'))
+
+
+# demo.py -------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ FILES = {
     'a network cut off': (lambda f: small_state(GhostNetV2, out_indices=(2,)), 'the file ends with blocks.4'),
 }
 # What is wrong with a good file or its settings: the network, init_cfg, the message.
-V2 = GhostNetV2
+V2, V3_FILE = GhostNetV2, dict(checkpoint='v3.pth')
 SETTINGS = {
     'V1 for V2 weights': (GhostNetV1, {}, {}, "use type='GhostNetV2'"),
     'a deployed form': (V2, dict(deploy=True), {}, 'load it without deploy=True, then call switch_to_deploy()'),
@@ -99,6 +99,10 @@ SETTINGS = {
     'a wrong prefix': (V2, {}, dict(prefix='encoder'), "it has ''"),
     'another width, not strict': (V2, dict(widen_factor=0.5), dict(strict=False), '0 of 633 tensors fit'),
     'no checkpoint': (V2, {}, dict(checkpoint=None), 'needs checkpoint='),
+    'V3 weights for V1': (GhostNetV1, {}, V3_FILE, "use type='GhostNetV3'"),
+    'V3 weights, deploy=True': (GhostNetV3, dict(deploy=True), V3_FILE, 'without deploy=True'),
+    'V3 weights for a deployed V2': (V2, dict(deploy=True), V3_FILE, 'without deploy=True'),
+    'V3 weights, half': (V2, dict(norm_eval=True), dict(checkpoint='half.pth'), 'lack blocks.0.0'),
     'a misspelt path': (V2, {}, dict(checkpoint='weights.pht'), 'did you mean weights.pth?'),
     'a folder': (V2, {}, dict(checkpoint='.'), 'is a folder; name a file in it'),
     'an unknown scheme': (V2, {}, dict(checkpoint='gopher://a/b.pth'), 'cannot be opened'),
@@ -139,6 +143,9 @@ def test_a_bad_file_is_refused(what, tmp_path, monkeypatch):
 def test_a_wrong_setting_is_refused(what, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save(small_state(), 'weights.pth')
+    v3 = small_state(GhostNetV3)
+    torch.save(v3, 'v3.pth')
+    torch.save({n: v for n, v in v3.items() if 'scale.bn' not in n}, 'half.pth')
     cls, kwargs, init_cfg, says = SETTINGS[what]
     network = cls(**{'widen_factor': WIDTH, **kwargs})
     assert says in refusal(

@@ -15,14 +15,14 @@ from mmengine.runner import Runner
 from mmghost.errors import WeightsError
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
 from mmghost.weights import load_pretrained
-from mmghost.weights.reading import _HAS_SAFE_GLOBALS
+from mmghost.weights.reading import HAS_SAFE_GLOBALS
 from tests.helpers import image, randomize, relative_error
 from tests.weights.conftest import FAMILY, WIDTH, filled, small_state, timm_network
 from tests.weights.models import ALL
 from tests.weights.writers import mindcv_names, mindspore_names, write_mindspore
 
 training_checkpoint = pytest.mark.skipif(
-    not _HAS_SAFE_GLOBALS, reason='torch < 2.6 refuses checkpoints of a training'
+    not HAS_SAFE_GLOBALS, reason='torch < 2.6 refuses checkpoints of a training'
 )
 
 
@@ -328,7 +328,7 @@ def test_strict_false_loads_what_fits_and_logs_what_stayed_random(weights, log):
     assert torch.equal(backbone.conv_stem.weight, before)
     assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
     assert '632 of 633 tensors loaded' in log[0]
-    assert '1 of 633 tensors stayed random: conv_stem.weight' in log[1]
+    assert 'What the file lacks stayed random' in log[1] and 'conv_stem' in log[1]
 
 
 @torch.no_grad()
@@ -345,5 +345,3 @@ def test_v3_folds_into_v2_where_batch_norms_are_held(tmp_path, log):
             assert relative_error(ours, wanted) < 1e-11
     with pytest.raises(WeightsError, match=r"type='GhostNetV3'.*norm_eval=True"):
         load_pretrained(GhostNetV2(WIDTH), tmp_path / 'v3.pth')
-    with pytest.raises(WeightsError, match="use type='GhostNetV3'"):
-        load_pretrained(GhostNetV1(WIDTH, norm_eval=True), tmp_path / 'v3.pth')

@@ -1,6 +1,7 @@
 """Files are fetched once, from URLs and from the Hub, and read in every format."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mmengine.logging import HistoryBuffer
 
 from mmghost.models import GhostNetV2
 from mmghost.weights import WeightsError, load_pretrained, mindspore
-from mmghost.weights.reading import _HAS_SAFE_GLOBALS, read
+from mmghost.weights.reading import HAS_SAFE_GLOBALS, read
 from tests.weights.conftest import WIDTH, closed_address, small_state
 from tests.weights.writers import field, varint, write_mindspore
 
@@ -69,12 +70,16 @@ def hub(server, tmp_path, monkeypatch):
     pytest.importorskip('safetensors')
     constants = pytest.importorskip('huggingface_hub.constants')
     monkeypatch.setenv('no_proxy', '*')
-    monkeypatch.setattr(constants, 'ENDPOINT', server.address)
-    template = server.address + '/{repo_id}/resolve/{revision}/{filename}'
-    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
     monkeypatch.setattr(constants, 'HF_HUB_DISABLE_XET', True)
-    return constants
+
+    def ask(address: str) -> None:
+        monkeypatch.setattr(constants, 'ENDPOINT', address)
+        template = address + '/{repo_id}/resolve/{revision}/{filename}'
+        monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+
+    ask(server.address)
+    return ask
 
 
 @pytest.mark.parametrize(
@@ -94,22 +99,32 @@ def test_a_model_of_timm_is_fetched_from_the_hub_once(checkpoint, hub, server):
     backbone = GhostNetV2(WIDTH, init_cfg=init_cfg)
     backbone.init_weights()
     assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
-    hub.HF_HUB_OFFLINE = True
-    try:
-        load_pretrained(GhostNetV2(WIDTH), checkpoint)
-    finally:
-        hub.HF_HUB_OFFLINE = False
+    hub(closed_address())
+    load_pretrained(GhostNetV2(WIDTH), checkpoint)
 
 
-def test_a_name_that_the_hub_does_not_have_is_refused(hub, server):
-    with pytest.raises(WeightsError, match=f'cannot be fetched from {server.address}'):
+def test_a_name_that_the_hub_or_a_mirror_does_not_have_is_refused(hub, server):
+    words = (
+        rf'{server.address} has no timm/ghostnetv9_100.in1k/.*mean timm/ghostnetv3_100'
+    )
+    with pytest.raises(WeightsError, match=words):
         read('timm/ghostnetv9_100.in1k')
+
+
+def test_without_a_network_the_hub_is_asked_once(hub):
+    hub(closed_address())
+    start = time.monotonic()
+    with pytest.raises(
+        WeightsError, match=r'cannot be fetched from .*refused.*its path'
+    ):
+        read('timm/ghostnetv2_100.in1k')
+    assert time.monotonic() - start < 10  # huggingface_hub's own six tries take 23 s
 
 
 # Formats. -------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not _HAS_SAFE_GLOBALS, reason='torch < 2.6')
+@pytest.mark.skipif(not HAS_SAFE_GLOBALS, reason='torch < 2.6')
 def test_numbers_of_numpy_beside_the_weights_are_kept(tmp_path):
     meta = dict(
         lr=np.float64(0.1),
@@ -125,7 +140,7 @@ def test_numbers_of_numpy_beside_the_weights_are_kept(tmp_path):
     assert np.array_equal(found['palette'], meta['palette'])
 
 
-@pytest.mark.skipif(_HAS_SAFE_GLOBALS, reason='torch >= 2.6')
+@pytest.mark.skipif(HAS_SAFE_GLOBALS, reason='torch >= 2.6')
 def test_old_torch_refuses_a_checkpoint_of_a_training_with_the_remedy(tmp_path):
     content = dict(state_dict={'a': torch.ones(1)}, log=HistoryBuffer([1.0], [1]))
     torch.save(content, tmp_path / 'a.pth')

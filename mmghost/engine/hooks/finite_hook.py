@@ -1,7 +1,6 @@
 """A hook that notices an infinite loss or gradient before it does harm."""
 
-from collections.abc import Callable
-from functools import partial
+import math
 from typing import Any
 
 import torch
@@ -9,11 +8,11 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from ...errors import UserError
 from ...registry import HOOKS, register
-from ..checkpoints import save_state
 
 ACTIONS = ('stop', 'skip')
 
@@ -51,21 +50,15 @@ class FiniteHook(Hook):
         self.max_skips = max_skips
         self.skips = 0
         self._prevented = False
-        self._releases: list[Callable[[], None]] = []
-        self._losses: list[torch.Tensor] = []  # of all batches that a step is made of
         self._statistics: list[torch.Tensor] = []
         self._kept: list[torch.Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
         """Watch the optimizers."""
-        self.after_train(runner)
         wrapper = runner.optim_wrapper
         several = isinstance(wrapper, OptimWrapperDict)
         for one in wrapper.values() if several else [wrapper]:
-            one.backward = partial(self._backward, one.backward)
-            self._releases.append(partial(delattr, one, 'backward'))
-            handle = one.optimizer.register_step_pre_hook(self._before_step)
-            self._releases.append(handle.remove)
+            one.optimizer.register_step_pre_hook(self._before_step)
         self._statistics = [
             buffer
             for module in runner.model.modules()
@@ -74,32 +67,17 @@ class FiniteHook(Hook):
         ]
         self._kept = [torch.empty_like(buffer) for buffer in self._statistics]
 
-    def after_train(self, runner: Runner) -> None:
-        """Leave the optimizers alone again."""
-        for release in self._releases:
-            release()
-        self._releases = []
-
     def before_train_iter(self, runner: Runner, **_: Any) -> None:
         """Remember the running statistics."""
         self._prevented = False
         for kept, buffer in zip(self._kept, self._statistics):
             kept.copy_(buffer)
 
-    def _backward(
-        self, backward: Callable[..., None], loss: torch.Tensor, **kwargs: Any
-    ) -> None:
-        self._losses.append(loss.detach())
-        backward(loss, **kwargs)
-
     def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
         parameters = [p for group in optimizer.param_groups for p in group['params']]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        # A loss may be infinite with finite gradients, if a constant was added to it.
-        numbers = [*torch._foreach_norm(gradients), *self._losses] if gradients else []
-        self._losses = []
-        numbers = [number.to(gradients[0].device).float() for number in numbers]
-        if numbers and not torch.stack(numbers).isfinite().all():
+        # Of a NaN or infinite loss the gradients are NaN or infinite, too. Without a limit
+        # this is their norm, in torch's public words.
+        if not clip_grad_norm_(parameters, math.inf).isfinite():
             self._prevented = True
             # Optimizers skip parameters without a gradient, momentum and decay too.
             for parameter in parameters:
@@ -121,7 +99,6 @@ class FiniteHook(Hook):
         if not wrong and not self._prevented:
             self.skips = 0
             return
-        self._losses = []  # mixed precision skips the step itself
         for kept, buffer in zip(self._kept, self._statistics):
             buffer.copy_(kept)
         images = ', '.join(image_names(data_batch)) or 'unknown'
@@ -131,7 +108,8 @@ class FiniteHook(Hook):
             runner.logger.warning(f'{text}; step skipped. Images: {images}')
             return
         file = f'nonfinite_iter_{runner.iter + 1}.pth'
-        save_state(runner, file, runner.iter)
+        meta = dict(iter=runner.iter)
+        runner.save_checkpoint(runner.work_dir, file, by_epoch=False, meta=meta)
         raise UserError(
             f'{text}. Images: {images}. The state before this iteration is in '
             f'{runner.work_dir}/{file}; --resume goes on from the last regular '

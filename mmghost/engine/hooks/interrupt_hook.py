@@ -14,7 +14,6 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ...registry import HOOKS, register
-from ..checkpoints import save_state
 
 # Ctrl-C, and what Slurm and other schedulers send before they kill.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -110,7 +109,8 @@ class InterruptHook(Hook):
         by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
         file = f'{"interrupted_" if by_epoch else ""}iter_{done}.pth'
         path = Path(runner.work_dir, file)
-        save_state(runner, file, done)
+        meta = dict(iter=done)
+        runner.save_checkpoint(runner.work_dir, file, by_epoch=False, meta=meta)
         runner.logger.info(f'interrupted: the state is in {path}')
         last = Path(runner.work_dir, 'last_checkpoint')
         if not by_epoch:

@@ -11,7 +11,7 @@ from ...checks import preflight, raise_if_fatal
 from ...errors import UserError
 from ...registry import HOOKS, register
 from ...weights import adapt_checkpoint
-from ..checkpoints import check_fit, set_aside
+from ..checkpoints import changes_at_resume, check_fit, set_aside
 
 
 @register(HOOKS)
@@ -26,25 +26,14 @@ class PreflightHook(Hook):
     Args:
         data: Whether to look at the data; otherwise only the config is checked.
         picture_seconds: Time for opening images; all are looked up by name anyway.
-        strict: Whether a checkpoint to test or to resume must have every tensor.
-        keep_earlier: Whether a training that begins anew moves the checkpoints in its
-            folder aside instead of overwriting them, as tools/train.py does.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(
-        self,
-        data: bool = True,
-        picture_seconds: float = 30.0,
-        strict: bool = True,
-        keep_earlier: bool = False,
-    ) -> None:
+    def __init__(self, data: bool = True, picture_seconds: float = 30.0) -> None:
         self.data = data
         self.picture_seconds = picture_seconds
-        self.strict = strict
-        self.keep_earlier = keep_earlier
-        self.checked = False  # tools/train.py and test.py check before they build
+        self._checked: set[str] = set()
 
     def before_run(self, runner: Runner) -> None:
         """Check the config, and the data of the loops that are about to run.
@@ -52,18 +41,22 @@ class PreflightHook(Hook):
         Raises:
             UserError: If something must be fixed first.
         """
-        if self.checked or not is_main_process():
-            return
-        loaders = [
-            name
-            for name in ('train', 'val', 'test')
-            if isinstance(getattr(runner, f'_{name}_loop'), BaseLoop)
-        ]
-        note = runner.logger.info
-        problems = preflight(
-            runner.cfg, loaders, self.picture_seconds, note, data=self.data
+        loops = {n: getattr(runner, f'_{n}_loop') for n in ('train', 'val', 'test')}
+        self.check(
+            runner, [n for n, loop in loops.items() if isinstance(loop, BaseLoop)]
         )
-        raise_if_fatal(problems, runner.logger.warning)
+
+    def check(self, runner: Runner, loaders: list[str]) -> None:
+        """Check the config and the data of loaders, each once, in the first process.
+
+        mmghost's tools call this before any data are loaded.
+        """
+        loaders = [name for name in loaders if name not in self._checked]
+        if loaders and is_main_process():
+            self._checked.update(loaders)
+            note, seconds = runner.logger.info, self.picture_seconds
+            problems = preflight(runner.cfg, loaders, seconds, note, data=self.data)
+            raise_if_fatal(problems, runner.logger.warning)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Rename foreign weights, and check that a checkpoint belongs to the model.
@@ -76,23 +69,27 @@ class PreflightHook(Hook):
             model = model.module
         name = str(runner._load_from)
         training = isinstance(runner._train_loop, BaseLoop)
-        missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
-        if training and runner._resume and missing:
-            raise UserError(
-                f'checkpoint {name} holds weights, but no state of a training (no '
-                f'{", ".join(missing)}): start a new one from it with --cfg-options '
-                f'load_from={name}'
-            )
+        if training and runner._resume:
+            missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
+            if missing:
+                raise UserError(
+                    f'checkpoint {name} holds weights, but no state of a training (no '
+                    f'{", ".join(missing)}): start a new one from it with --cfg-options '
+                    f'load_from={name}'
+                )
+            saved, now = checkpoint['meta'].get('cfg', ''), runner.cfg.pretty_text
+            if changes := changes_at_resume(saved, now, name):
+                runner.logger.warning(changes)
         adapt_checkpoint(model, checkpoint, name)
-        strict = self.strict and (runner._resume or not training)
-        check_fit(model, checkpoint, name, strict)
+        check_fit(model, checkpoint, name, strict=runner._resume or not training)
 
     def before_train(self, runner: Runner) -> None:
-        """Move the checkpoints of an earlier training aside where that is wanted."""
-        if self.keep_earlier and not runner._resume and is_main_process():
+        """Move the checkpoints of an earlier training aside, unless it goes on."""
+        folder = None
+        if not runner._resume and is_main_process():
             folder = set_aside(runner.work_dir)
-            if folder is not None:
-                runner.logger.info(
-                    f'{runner.work_dir} had checkpoints of an earlier training: they '
-                    f'are in {folder} now (--resume would have gone on from them)'
-                )
+        if folder is not None:
+            runner.logger.info(
+                f'{runner.work_dir} had checkpoints of an earlier training: they are in '
+                f'{folder} now (--resume would have gone on from them)'
+            )
