@@ -9,14 +9,19 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from ..errors import UserError
+from .graphs import Graph
 from .portable import exact_nearest
+from .runtime.metadata import ModelMetadata
 
+OPSET = 17  # the newest of torch 2.1; RoiAlign needs 16
+Inputs = tuple[Tensor, ...]
 # The converter of LiteRT pins packages that mmpretrain cannot be imported with: it runs
 # in an environment of its own.
 LITERT_PYTHON = 'MMGHOST_LITERT_PYTHON'
@@ -28,33 +33,93 @@ litert_torch.convert(program.module(), (image,)).export(sys.argv[3])
 """
 
 
-def to_ncnn(graph: nn.Module, image: Tensor, path: str) -> None:
+def to_onnx(graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata) -> None:
+    """Trace a graph into an ONNX file, with its metadata.
+
+    torch's exporter that traces is in every torch from 2.1 on. The newer one, by
+    torch.export, must prove what holds for every size, and cannot for phases (see
+    docs/deployment.md).
+    """
+    axes = {name: {0: 'batch'} for name in graph.inputs} | graph.outputs
+    axes['image'] = {0: 'batch', 2: 'height', 3: 'width'}
+    if graph.task == 'segmentation':  # images of a batch share their sizes
+        axes = {name: axes[name] for name in ('image', *graph.outputs)}
+    if metadata.size is not None:  # the original image is of any size
+        axes = {
+            name: {axis: what for axis, what in free.items() if 'original' in what}
+            for name, free in axes.items()
+        }
+    # Older versions have no other exporter, nor the argument that chooses one.
+    tracing = dict(dynamo=False) if torch.__version__ >= (2, 5) else {}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # about traces, which are compared afterwards
+        torch.onnx.export(
+            graph,
+            inputs,
+            path,
+            opset_version=metadata.origin['opset'],
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes=axes,
+            **tracing,
+        )
+    write_metadata(path, metadata)
+
+
+def write_metadata(path: str, metadata: ModelMetadata) -> None:
+    """Write the metadata into an ONNX file, or beside a file of another kind."""
+    if not path.endswith('.onnx'):
+        return metadata.save(path)
+    import onnx
+
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, metadata.to_properties())
+    onnx.save(model, path)
+
+
+def to_openvino(
+    graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata
+) -> None:
+    """Convert an ONNX file of the graph to OpenVINO's own form."""
+    import openvino
+
+    with TemporaryDirectory() as folder:
+        to_onnx(graph, inputs, f'{folder}/graph.onnx', metadata)
+        model = openvino.convert_model(f'{folder}/graph.onnx')
+        openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def to_ncnn(
+    graph: nn.Module, inputs: Inputs, path: str, metadata: ModelMetadata
+) -> None:
     """Convert with pnnx: ``path`` ends in ``.param``, ``.bin`` is written beside it."""
     import pnnx
 
     with TemporaryDirectory() as folder:
         with exact_nearest(), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch.jit is deprecated, pnnx reads it
-            traced = torch.jit.trace(graph, image, check_trace=False)
+            traced = torch.jit.trace(graph, inputs, check_trace=False)
         traced.save(f'{folder}/graph.pt')
-        shape = ','.join(map(str, image.shape))
+        shape = ','.join(map(str, inputs[0].shape))
         command = [pnnx.EXEC_PATH, 'graph.pt', f'inputshape=[{shape}]', 'fp16=0']
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode or not Path(folder, 'graph.ncnn.param').exists():
             raise UserError(f'pnnx failed: {done.stderr.strip()[-2000:]}')
-        target = Path(path)
-        shutil.copy(f'{folder}/graph.ncnn.param', target)
-        shutil.copy(f'{folder}/graph.ncnn.bin', target.with_suffix('.bin'))
+        shutil.copy(f'{folder}/graph.ncnn.param', path)
+        shutil.copy(f'{folder}/graph.ncnn.bin', Path(path).with_suffix('.bin'))
 
 
-def to_executorch(graph: nn.Module, image: Tensor, path: str) -> None:
+def to_executorch(
+    graph: nn.Module, inputs: Inputs, path: str, metadata: ModelMetadata
+) -> None:
     """Convert with ExecuTorch, for XNNPACK."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
         XnnpackPartitioner,
     )
     from executorch.exir import to_edge_transform_and_lower
 
-    program = exported(graph, image)
+    program = exported(graph, inputs)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     Path(path).write_bytes(lowered.to_executorch().buffer)
 
@@ -77,27 +142,77 @@ def check_litert() -> None:
         )
 
 
-def to_litert(graph: nn.Module, image: Tensor, path: str) -> None:
+def to_litert(
+    graph: nn.Module, inputs: Inputs, path: str, metadata: ModelMetadata
+) -> None:
     """Convert with litert-torch, in the environment of ``MMGHOST_LITERT_PYTHON``."""
-    python = os.environ.get(LITERT_PYTHON, sys.executable)
     with TemporaryDirectory() as folder:
         # Functional: the constants of a box coder are written in place.
-        program = exported(graph, image).run_decompositions({})
-        files = [f'{folder}/graph.pt2', f'{folder}/image.pt', path]
-        torch.export.save(program, files[0])
-        torch.save(image, files[1])
-        command = [python, '-c', LITERT_SCRIPT, *files]
-        done = subprocess.run(command, capture_output=True, text=True)
+        program = exported(graph, inputs).run_decompositions({})
+        torch.export.save(program, f'{folder}/graph.pt2')
+        torch.save(inputs[0], f'{folder}/image.pt')
+        run_litert(LITERT_SCRIPT, f'{folder}/graph.pt2', f'{folder}/image.pt', path)
+
+
+def run_litert(script: str, *args: str) -> None:
+    """Run a script in the environment of LiteRT's converter."""
+    python = os.environ.get(LITERT_PYTHON, sys.executable)
+    command = [python, '-c', script, *args]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f'litert-torch failed: {done.stderr.strip()[-2000:]}')
+        raise UserError(f"LiteRT's converter failed: {done.stderr.strip()[-2000:]}")
 
 
-def exported(graph: nn.Module, image: Tensor) -> torch.export.ExportedProgram:
-    """Return a graph as torch.export writes it, for the size of ``image``."""
+def exported(graph: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
+    """Return a graph as torch.export writes it, for the size of ``inputs``."""
     with exact_nearest(), torch.no_grad():
-        return torch.export.export(graph, (image,))
+        return torch.export.export(graph, inputs)
 
 
-CONVERTERS: dict[str, Callable[[nn.Module, Tensor, str], None]] = dict(
-    ncnn=to_ncnn, litert=to_litert, executorch=to_executorch
+class Target(NamedTuple):
+    """A runtime that files are written for.
+
+    Args:
+        file: Name of the file.
+        convert: Writes it: graph, inputs, path, metadata.
+        packages: What must be installed.
+        portable: Whether it takes one image of one size and leaves NMS and the resizing
+            of logits to the runtime, see :class:`.portable.PortableGraph`.
+        branches: Whether phases are branches: ncnn has no batch, LiteRT is faster so.
+        padded: Whether channels are padded, see :mod:`.padding`.
+    """
+
+    file: str
+    convert: Callable[[nn.Module, Inputs, str, ModelMetadata], None]
+    packages: tuple[str, ...]
+    portable: bool = False
+    branches: bool = False
+    padded: bool = False
+
+
+TARGETS = dict(
+    onnx=Target('model.onnx', to_onnx, ('onnx', 'onnxruntime'), padded=True),
+    openvino=Target('model.xml', to_openvino, ('onnx', 'openvino')),
+    ncnn=Target('model.ncnn.param', to_ncnn, ('ncnn', 'pnnx'), True, branches=True),
+    litert=Target('model.tflite', to_litert, ('ai-edge-litert',), True, branches=True),
+    executorch=Target('model.pte', to_executorch, ('executorch',), True),
 )
+
+
+def check_packages(target: str) -> None:
+    """Check that the packages of a target are installed.
+
+    Raises:
+        UserError: If one is not.
+    """
+    missing = [
+        name
+        for name in TARGETS[target].packages
+        if not importlib.util.find_spec(name.replace('-', '_'))
+    ]
+    if missing:
+        raise UserError(
+            f'{target} needs {" and ".join(missing)}: pip install {" ".join(missing)}'
+        )
+    if target == 'litert':
+        check_litert()

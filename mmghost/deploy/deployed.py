@@ -1,12 +1,9 @@
 """Write checkpoints of whole models with their GhostNet in the deployed form."""
 
 from copy import deepcopy
-from typing import NamedTuple
 
 import torch
-import torch.nn as nn
 from mmengine.config import Config
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..engine.checkpoints import read_checkpoint
 from ..engine.predict import Predictor
@@ -21,24 +18,9 @@ TOLERANCE = 1e-10
 _META = ('dataset_meta', 'cfg', 'mmghost_weights')
 
 
-class Deployed(NamedTuple):
-    """What was written.
-
-    Args:
-        folded: Number of batch norms that were folded.
-        left: Number of batch norms left, in neck and head.
-        difference: Largest difference of the backbone's maps in double precision,
-            relative to the largest value.
-    """
-
-    folded: int
-    left: int
-    difference: float
-
-
 def deploy_checkpoint(
     cfg: Config, checkpoint: str, out: str, size: tuple[int, int] = (224, 224)
-) -> Deployed:
+) -> float:
     """Fold the batch norms of a checkpoint's GhostNet into its convolutions.
 
     Neck and head stay as they are. The file loads into the config's model with
@@ -50,6 +32,10 @@ def deploy_checkpoint(
         out: The file to write.
         size: Height and width in px of the noise that both forms are compared on.
 
+    Returns:
+        Largest difference of the backbone's maps in double precision, relative to the
+        largest value.
+
     Raises:
         UserError: If the model has no GhostNet, the checkpoint does not fit or is
             deployed already, the file cannot be written, or the forms differ.
@@ -60,7 +46,6 @@ def deploy_checkpoint(
         raise UserError(f'{cfg.filename}: model.backbone is not a GhostNet')
     if backbone.deploy:
         raise UserError(f'{checkpoint}: is in the deployed form already')
-    norms = count_norms(model)
     exact = deepcopy(backbone).double()
     folded = deepcopy(exact).switch_to_deploy()
     difference = compare(exact, folded, size)
@@ -75,13 +60,7 @@ def deploy_checkpoint(
     kept.update(mmghost_version=__version__, mmghost_deploy=True)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     save(dict(meta=kept, state_dict=state), out, checkpoint)
-    left = count_norms(model)
-    return Deployed(norms - left, left, difference)
-
-
-def count_norms(model: nn.Module) -> int:
-    """Return the number of batch norms in a model."""
-    return sum(isinstance(module, _BatchNorm) for module in model.modules())
+    return difference
 
 
 @torch.no_grad()

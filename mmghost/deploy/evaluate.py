@@ -5,23 +5,24 @@ are the toolbox's, so that the scores stand beside those of ``tools/test.py``.
 """
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from mmengine.utils import track_iter_progress
 
 from ..checks.datasets import check_dataset
 from ..checks.preflight import build_datasets
 from ..checks.problems import raise_if_fatal
 from ..checks.toolbox import toolbox_of
+from ..engine.launch import get_test_dataset
 from ..errors import UserError, examples
 from .runtime import Classification, Detections, FileError, Runner, SegmentationMap
-
-Sample = dict[str, Any]
 
 
 def evaluate(
@@ -29,7 +30,7 @@ def evaluate(
     path: str,
     backend: str | None = None,
     threads: int | None = None,
-    note: Callable[[str], None] = print,
+    bf16: bool = False,
 ) -> dict[str, float]:
     """Evaluate an exported file on the test set of a config.
 
@@ -38,7 +39,7 @@ def evaluate(
         path: The file.
         backend: See :class:`~mmghost.deploy.runtime.Runner`.
         threads: See there.
-        note: Called with the progress now and then.
+        bf16: See there.
 
     Returns:
         The metrics, and ``ms``: the median time from an image file to its result.
@@ -51,21 +52,19 @@ def evaluate(
             raise UserError(f'{cfg.filename} has no {key}: it cannot be evaluated')
     init_default_scope(toolbox_of(cfg).scope)
     try:
-        runner = Runner(path, backend, threads)
+        runner = Runner(path, backend, threads, bf16)
         dataset = open_test_set(cfg, runner)
         evaluator = Evaluator(cfg.test_evaluator)
         evaluator.dataset_meta = dataset.metainfo
-        times, last = [], time.monotonic()
-        for index in range(len(dataset)):
-            info = dataset.get_data_info(index)
+        times = []
+        for index in track_iter_progress(range(len(dataset))):
+            path = dataset.get_data_info(index)['img_path']
             start = time.perf_counter()
-            result = runner.predict(info['img_path'])
+            result = runner.predict(path)
             times.append(time.perf_counter() - start)
-            sample = data_sample(result, info, dataset, index)
-            evaluator.process(data_samples=[sample], data_batch=None)
-            if time.monotonic() - last > 10:
-                last = time.monotonic()
-                note(f'{index + 1} of {len(dataset)} images')
+            sample = dataset[index]['data_samples']
+            add_result(sample, result)
+            evaluator.process([sample])
     except FileError as error:
         raise UserError(str(error)) from error
     metrics = evaluator.evaluate(len(dataset))
@@ -85,6 +84,7 @@ def open_test_set(cfg: Config, runner: Runner) -> Any:
     path, dataset = found[0]
     raise_if_fatal(check_dataset(dataset, path)[0])
     dataset.full_init()
+    dataset.pipeline = Compose(get_test_dataset(cfg).pipeline)  # with annotations
     theirs = list(dataset.metainfo.get('classes') or [])
     ours = runner.metadata.classes
     if theirs and ours and theirs != ours:
@@ -95,54 +95,22 @@ def open_test_set(cfg: Config, runner: Runner) -> Any:
     return dataset
 
 
-def data_sample(
-    result: Classification | Detections | SegmentationMap,
-    info: Sample,
-    dataset: Any,
-    index: int,
-) -> Sample:
-    """Return a result and its annotations as the evaluators read them.
-
-    Args:
-        result: Of the runtime.
-        info: The dataset's entry for the image.
-        dataset: The test set; its pipeline only loads.
-        index: Of the entry.
-    """
-    sample = {
-        'img_id': info.get('img_id'),
-        'img_path': info['img_path'],
-        'ori_shape': (info.get('height'), info.get('width')),
-        'seg_map_path': info.get('seg_map_path'),
-        'reduce_zero_label': False,
-    }
+def add_result(
+    sample: Any, result: Classification | Detections | SegmentationMap
+) -> None:
+    """Add a result of the runtime to a sample of the toolbox, with its annotations."""
     if isinstance(result, Detections):
-        from mmengine.structures import InstanceData
-
-        found = InstanceData(
+        found = dict(
             bboxes=torch.from_numpy(result.boxes),
             scores=torch.from_numpy(result.scores),
             labels=torch.from_numpy(result.labels),
         )
         if result.masks is not None:
-            found.masks = torch.from_numpy(result.masks)
-        # `instances` is for metrics that compare with the dataset's own annotations.
-        return {
-            **sample,
-            'pred_instances': found,
-            'instances': info.get('instances', []),
-        }
-    if isinstance(result, SegmentationMap):
-        truth = torch.from_numpy(dataset[index]['gt_seg_map']).long()
-        return {
-            **sample,
-            'pred_sem_seg': {'data': torch.from_numpy(result.labels)[None]},
-            'gt_sem_seg': {'data': truth[None]},
-        }
-    return {
-        **sample,
-        'pred_score': torch.from_numpy(result.scores),
-        'pred_label': torch.tensor([int(result.scores.argmax())]),
-        'gt_label': torch.tensor([info['gt_label']]),
-        'num_classes': len(result.scores),
-    }
+            found['masks'] = torch.from_numpy(result.masks)
+        sample.pred_instances = InstanceData(**found)
+    elif isinstance(result, SegmentationMap):
+        labels = torch.from_numpy(result.labels)[None]
+        sample.pred_sem_seg = PixelData(data=labels)
+    else:
+        scores = torch.from_numpy(result.scores)
+        sample.set_pred_score(scores).set_pred_label(scores.argmax())

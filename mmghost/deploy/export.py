@@ -1,15 +1,14 @@
 """Write files for each runtime, compared with the toolbox before they are kept."""
 
-import importlib.util
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -21,112 +20,65 @@ from ..models import DFCAttention
 from ..models.folding import fold
 from ..models.ghostnet import GhostNet
 from ..version import __version__
-from .converters import CONVERTERS, check_litert
-from .graphs import Graph, build_graph
+from .converters import OPSET, TARGETS, check_packages, write_metadata
+from .graphs import Graph, TwoStageGraph, build_graph
 from .metadata import infer_metadata
-from .parity import Comparison, compare, noise
-from .portable import BranchedGhostNet, PortableGraph
-from .quantize import write_metadata
+from .padding import PaddedGhostNet
+from .parity import Comparison, compare
+from .portable import PortableGraph, use_branches
 from .runtime.images import up_to
 from .runtime.metadata import FileError, ModelMetadata
 from .runtime.runner import Runner
 
-OPSET = 17  # the newest of torch 2.1; RoiAlign needs 16
-OPSETS = range(16, 21)
-FILES = dict(
-    onnx='model.onnx',
-    openvino='model.xml',
-    ncnn='model.ncnn.param',
-    litert='model.tflite',
-    executorch='model.pte',
-)
-TARGETS = tuple(FILES)
-PACKAGES = dict(
-    onnx=('onnx', 'onnxruntime'),
-    openvino=('onnx', 'onnxruntime', 'openvino'),
-    ncnn=('ncnn', 'pnnx'),
-    litert=('ai-edge-litert',),
-    executorch=('executorch',),
-)
-BRANCHED = ('ncnn', 'litert')  # phases as branches: ncnn has no batch, LiteRT is faster
+OPSETS = range(11, 21)
+ROI_ALIGN_OPSET = 16
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """A file that was written.
 
     Args:
         path: The file.
         metadata: Its metadata.
         comparisons: How it was checked.
-        inputs: Names and shapes of the inputs of an ONNX file.
-        outputs: Names and shapes of its outputs.
     """
 
     path: str
     metadata: ModelMetadata
     comparisons: list[Comparison]
-    inputs: dict[str, list] = field(default_factory=dict)
-    outputs: dict[str, list] = field(default_factory=dict)
 
 
-def export_onnx(
-    cfg: Config,
-    checkpoint: str,
-    out: str,
-    raw: bool = False,
-    fixed: bool = False,
-    size: tuple[int, int] | None = None,
-    batch: int = 1,
-    opset: int = OPSET,
-) -> Export:
-    """Export a trained model, and compare the file with the toolbox.
+@dataclass(frozen=True)
+class Options:
+    """How files are exported; all but ``size`` is for ONNX and OpenVINO.
 
     Args:
-        cfg: The config, of one of the three toolboxes.
-        checkpoint: Its weights, a file or a URL.
-        out: The file to write.
+        size: Height and width of the input, of files that take one size the only one;
+            default: from the test pipeline.
         raw: Without postprocessing: the outputs of the head.
         fixed: Take one size and batch only.
-        size: Height and width of the input: with ``fixed`` the only one, otherwise that
-            of the trace.
         batch: With ``fixed`` the only batch.
         opset: Version of ONNX's operators.
 
     Raises:
-        UserError: If something is missing, the model cannot be exported, or the file
-            computes something else; it is not kept then.
+        UserError: If a value is wrong.
     """
-    check_packages('onnx')
-    if Path(out).suffix != '.onnx':
-        raise UserError(f'--out {out}: the file must end in .onnx')
-    if batch < 1 or (batch > 1 and not fixed):
-        raise UserError(f'--batch {batch}: must be at least 1, and 1 without --fixed')
-    if opset not in OPSETS:
-        raise UserError(f'--opset {opset}: must be {OPSETS[0]} to {OPSETS[-1]}')
-    source = load_source(cfg, checkpoint)
-    graph = build_graph(deepcopy(source.folded), source.scope, raw)
-    metadata = replace(source.metadata(graph.task), raw=raw)
-    metadata.origin.update(opset=opset)
-    size = input_size(metadata, size, fixed)
-    if fixed:
-        metadata = replace(metadata, size=list(size), batch=batch)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    partial = f'{out}.partial.onnx'
-    try:
-        trace(graph, partial, (batch if fixed else 2, *size), fixed, opset)
-        write_metadata(partial, metadata.to_properties())
-        sizes = check_sizes(metadata, size)
-        comparisons = check(source.model, graph, partial, sizes)
-        os.replace(partial, out)
-    finally:
-        Path(partial).unlink(missing_ok=True)
-    session = Runner(out, 'onnxruntime').network.session
-    shapes = (
-        {entry.name: entry.shape for entry in entries}
-        for entries in (session.get_inputs(), session.get_outputs())
-    )
-    return Export(out, metadata, comparisons, *shapes)
+
+    size: tuple[int, int] | None = None
+    raw: bool = False
+    fixed: bool = False
+    batch: int = 1
+    opset: int = OPSET
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or (self.batch > 1 and not self.fixed):
+            raise UserError(
+                f'--batch {self.batch}: must be at least 1, and 1 without --fixed'
+            )
+        if self.opset not in OPSETS:
+            raise UserError(
+                f'--opset {self.opset}: must be {OPSETS[0]} to {OPSETS[-1]}'
+            )
 
 
 def export_files(
@@ -134,10 +86,10 @@ def export_files(
     checkpoint: str,
     targets: Sequence[str],
     out: str,
-    size: tuple[int, int] | None = None,
+    options: Options | None = None,
     note: Callable[[str], None] = print,
 ) -> list[Export]:
-    """Export a trained model for several runtimes into one folder.
+    """Export a trained model, and compare each file with the toolbox.
 
     ONNX and OpenVINO get the whole model, for images of any size. The others get one
     image of one size, and leave NMS and the resizing of logits to the runtime.
@@ -146,101 +98,88 @@ def export_files(
         cfg: The config, of one of the three toolboxes.
         checkpoint: Its weights, a file or a URL.
         targets: Some of ``TARGETS``.
-        out: The folder. ``parity.json`` in it says how each file was compared.
-        size: Height and width of the input; default: from the test pipeline.
+        out: The folder; ``parity.json`` in it says how each file was compared. For ONNX
+            alone also a file, ``.onnx``.
+        options: How.
         note: Called with the name of each file that was written.
 
     Raises:
         UserError: If a converter is missing, a runtime cannot express the model, or a
             file computes something else; it is not kept then.
     """
+    single = out.endswith('.onnx')
+    if single and list(targets) != ['onnx']:
+        raise UserError(f'--out {out}: name a folder for --to {" ".join(targets)}')
     for target in targets:
         check_packages(target)
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    exports: list[Export] = []
-    with TemporaryDirectory(dir=folder, prefix='.partial') as partial:
-        try:
-            for export in _export_all(cfg, checkpoint, targets, partial, size):
-                exports.append(_keep(export, folder))
-                note(exports[-1].path)
-        finally:  # another runtime may have failed
-            parity = folder / 'parity.json'
+    source = load_source(cfg, checkpoint)
+    exports = []
+    for target in targets:
+        path = Path(out) if single else Path(out, TARGETS[target].file)
+        exports.append(export_file(source, target, path, options or Options()))
+        note(exports[-1].path)
+        if not single:
+            parity = Path(out, 'parity.json')
             known = json.loads(parity.read_text()) if parity.exists() else {}
-            for export in exports:
-                known[Path(export.path).name] = [
-                    c._asdict() for c in export.comparisons
-                ]
+            known[path.name] = [c._asdict() for c in exports[-1].comparisons]
             parity.write_text(json.dumps(known, indent=2))
     return exports
 
 
-def _export_all(
-    cfg: Config,
-    checkpoint: str,
-    targets: Sequence[str],
-    folder: str,
-    size: tuple[int, int] | None,
-) -> Iterator[Export]:
-    """Yield the files for each runtime, checked, in a folder."""
-    source = load_source(cfg, checkpoint)
-    if 'onnx' in targets or 'openvino' in targets:
-        made = export_onnx(cfg, checkpoint, f'{folder}/model.onnx', size=size)
-        if 'openvino' in targets:  # which reads the ONNX file
-            yield _to_openvino(source, made)
-        if 'onnx' in targets:
-            yield made
-    for target in targets:
-        if target in CONVERTERS:
-            yield _to_portable(source, target, f'{folder}/{FILES[target]}', size)
-
-
-def _keep(export: Export, folder: Path) -> Export:
-    """Move a file, and what belongs to it, into the folder."""
-    path = Path(export.path)
-    for part in [path, path.with_suffix('.bin'), Path(f'{path}.json')]:
-        if part.exists():
-            part.replace(folder / part.name)
-    return replace(export, path=str(folder / path.name))
-
-
-def _to_openvino(source: 'Source', made: Export) -> Export:
-    import openvino
-
-    path = made.path.replace('.onnx', '.xml')
-    openvino.save_model(openvino.convert_model(made.path), path, compress_to_fp16=False)
-    sizes = [comparison.size for comparison in made.comparisons]
-    return replace(made, path=path, comparisons=check(source.model, None, path, sizes))
-
-
-def _to_portable(
-    source: 'Source', target: str, path: str, size: tuple[int, int] | None
-) -> Export:
+def export_file(source: 'Source', target: str, path: Path, options: Options) -> Export:
+    """Write the file for one runtime; see :func:`export_files`."""
+    into = TARGETS[target]
+    if into.portable and (options.raw or options.batch > 1):
+        raise UserError(f'--raw and --batch go with onnx and openvino, not {target}')
     model = deepcopy(source.folded)
-    backbone = model.backbone
-    phases = isinstance(backbone, GhostNet) and backbone.output_stride < 32
-    if phases and target in BRANCHED:
-        model.backbone = BranchedGhostNet(backbone).eval()
-    graph = build_graph(model, source.scope)
-    metadata = source.metadata(graph.task)
-    size = input_size(metadata, size, fixed=True)
-    portable = PortableGraph(graph, size).eval()
-    metadata = replace(
-        metadata,
-        size=list(size),
-        batch=1,
-        outputs=list(portable.outputs),
-        decoding=portable.decoding,
-    )
-    try:
-        CONVERTERS[target](portable, noise(1, *size), path)
-    except UserError:
-        raise
-    except Exception as error:  # each converter has classes of its own
-        raise UserError(f'{target} cannot express this model: {error}') from error
-    metadata.save(path)
-    comparisons = check(source.model, None, path, [(1, *size)])
-    return Export(path, metadata, comparisons)
+    net = getattr(model, 'backbone', None)
+    if into.branches and isinstance(net, GhostNet):
+        use_branches(net)
+    if into.padded and isinstance(net, GhostNet) and net.deploy:
+        model.backbone = PaddedGhostNet(net)
+    graph = build_graph(model, source.scope, options.raw)
+    if isinstance(graph, TwoStageGraph) and options.opset < ROI_ALIGN_OPSET:
+        raise UserError(
+            f'--opset {options.opset}: the RoIAlign of two-stage detectors is in '
+            f'{ROI_ALIGN_OPSET} and later'
+        )
+    metadata = replace(source.metadata(graph.task), raw=options.raw)
+    fixed = options.fixed or into.portable
+    size = input_size(metadata, options.size, fixed)
+    if fixed:
+        metadata = replace(metadata, size=list(size), batch=options.batch)
+    if into.portable:
+        graph = PortableGraph(graph, size).eval()
+        names = list(graph.outputs)
+        metadata = replace(metadata, outputs=names, decoding=graph.decoding)
+    else:
+        metadata.origin.update(opset=options.opset)
+    inputs = example(graph, (options.batch if fixed else 2, *size))
+    reference = graph if into.portable else None
+    if options.raw:
+        reference = build_graph(source.model, source.scope, raw=True)
+    with unfinished(path) as partial:
+        try:
+            into.convert(graph, inputs, partial, metadata)
+        except UserError:
+            raise
+        except Exception as error:  # each converter has classes of its own
+            raise UserError(f'{target} cannot express this model: {error}') from error
+        if into.portable:
+            write_metadata(partial, metadata)
+        sizes = check_sizes(metadata, size)
+        comparisons = check(source.model, reference, partial, sizes)
+    return Export(str(path), metadata, comparisons)
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[str]:
+    """Yield where to write a file; it is kept, with those beside it, without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix='.partial') as folder:
+        yield f'{folder}/{path.name}'
+        for part in Path(folder).iterdir():
+            part.replace(path.parent / part.name)
 
 
 @dataclass(frozen=True)
@@ -294,25 +233,6 @@ def load_source(cfg: Config, checkpoint: str) -> Source:
         torch=torch.__version__.split('+')[0],
     )
     return Source(predictor.cfg, predictor.scope, predictor.model, folded, origin)
-
-
-def check_packages(target: str) -> None:
-    """Check that the packages of a target are installed.
-
-    Raises:
-        UserError: If one is not.
-    """
-    missing = [
-        name
-        for name in PACKAGES[target]
-        if not importlib.util.find_spec(name.replace('-', '_'))
-    ]
-    if missing:
-        raise UserError(
-            f'{target} needs {" and ".join(missing)}: pip install {" ".join(missing)}'
-        )
-    if target == 'litert':
-        check_litert()
 
 
 def least_side(model: nn.Module) -> int:
@@ -393,50 +313,9 @@ def example(graph: Graph, size: tuple[int, int, int]) -> tuple[torch.Tensor, ...
     return tuple(known[name] for name in graph.inputs)
 
 
-def trace(
-    graph: Graph, path: str, size: tuple[int, int, int], fixed: bool, opset: int
-) -> None:
-    """Trace a graph into an ONNX file.
-
-    torch's exporter that traces is in every torch from 2.1 on. The newer one, by
-    torch.export, must prove what holds for every size, and cannot for phases (see
-    docs/deployment.md).
-
-    Args:
-        graph: The graph.
-        path: The file.
-        size: Batch, height and width of the example.
-        fixed: Make no axis dynamic.
-        opset: Version of ONNX's operators.
-    """
-    axes = {name: {0: 'batch'} for name in graph.inputs} | graph.dynamic
-    axes['image'] = {0: 'batch', 2: 'height', 3: 'width'}
-    if graph.task == 'segmentation':  # images of a batch share their sizes
-        axes = {name: axes[name] for name in ('image', *graph.outputs)}
-    if fixed:  # the original image is of any size
-        axes = {
-            name: {axis: what for axis, what in free.items() if 'original' in what}
-            for name, free in axes.items()
-        }
-    # Older versions have no other exporter, nor the argument that chooses one.
-    tracing = dict(dynamo=False) if torch.__version__ >= (2, 5) else {}
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # about traces, which are compared afterwards
-        torch.onnx.export(
-            graph,
-            example(graph, size),
-            path,
-            opset_version=opset,
-            input_names=list(graph.inputs),
-            output_names=list(graph.outputs),
-            dynamic_axes=axes,
-            **tracing,
-        )
-
-
 def check(
     model: nn.Module,
-    graph: Graph | None,
+    graph: nn.Module | None,
     path: str,
     sizes: list[tuple[int, int, int]],
 ) -> list[Comparison]:

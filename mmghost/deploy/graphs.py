@@ -18,13 +18,10 @@ from torchvision.ops import roi_align
 from ..errors import UserError
 from .nms import keep_best
 
-RAW_NAMES = {
-    1: ('pred_map',),
-    2: ('cls_score', 'bbox_pred'),
-    3: ('cls_score', 'bbox_pred', 'score_factor'),
-}
+RAW_NAMES = ('cls_score', 'bbox_pred', 'score_factor')
 # Scores (N, P, classes), score factors (N, P) and boxes (N, P, 4) of a level of priors.
 Level = tuple[Tensor, Tensor | None, Tensor]
+Axes = dict[str, dict[int, str]]
 
 
 class Graph(nn.Module):
@@ -36,23 +33,17 @@ class Graph(nn.Module):
     Attributes:
         task: As in :class:`~mmghost.deploy.runtime.ModelMetadata`.
         inputs: Names of the arguments of ``forward``.
-        outputs: Names of what it returns.
-        dynamic: Axes of the outputs that follow the batch or the size of the image, as
-            ``{output: {axis: name}}``.
+        outputs: For each name of what it returns, the axes that follow the batch, the
+            size of the image or the number of objects, as ``{axis: name}``.
     """
 
     task = ''
     inputs: tuple[str, ...] = ('image',)
-    outputs: tuple[str, ...] = ()
+    outputs: Axes = {}
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-
-    @property
-    def dynamic(self) -> dict[str, dict[int, str]]:
-        """By default the batch alone."""
-        return {name: {0: 'batch'} for name in self.outputs}
 
 
 class RawGraph(Graph):
@@ -70,17 +61,20 @@ class RawGraph(Graph):
         self.head = head
         with torch.no_grad():
             out = head(model.extract_feat(torch.zeros(1, 3, 256, 256)))
-        if isinstance(out, Tensor):
-            self.outputs = ('logits',)
-            self.maps = out.ndim == 4
-            return
-        self.maps = True
-        kinds = RAW_NAMES.get(len(out)) or [f'output_{i}' for i in range(len(out))]
-        self.outputs = tuple(
-            f'{kind}_{level}'
-            for kind, maps in zip(kinds, out)
-            for level in range(len(maps))
-        )
+        named = {'logits': out}
+        if not isinstance(out, Tensor):
+            kinds = RAW_NAMES if len(out) > 1 else ('pred_map',)  # YOLOv3
+            named = {
+                f'{kind}_{level}': value
+                for kind, maps in zip(kinds, out, strict=False)
+                for level, value in enumerate(maps)
+            }
+        self.outputs = {
+            name: {0: 'batch', 2: f'{name}_height', 3: f'{name}_width'}
+            if value.ndim == 4
+            else {0: 'batch'}
+            for name, value in named.items()
+        }
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Map (N, 3, H, W) to logits, or to maps (N, C, h, w) of each kind and level."""
@@ -89,22 +83,12 @@ class RawGraph(Graph):
             return out
         return tuple(level for kind in out for level in kind)
 
-    @property
-    def dynamic(self) -> dict[str, dict[int, str]]:
-        """The maps follow the size of the image."""
-        return {
-            name: {0: 'batch', 2: f'{name}_height', 3: f'{name}_width'}
-            if self.maps
-            else {0: 'batch'}
-            for name in self.outputs
-        }
-
 
 class ClassifierGraph(Graph):
     """Images to the probability of each class."""
 
     task = 'classification'
-    outputs = ('scores',)
+    outputs: Axes = {'scores': {0: 'batch'}}
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 3, H, W) to (N, classes)."""
@@ -120,7 +104,7 @@ class SegmentorGraph(Graph):
 
     task = 'segmentation'
     inputs = ('image', 'image_size', 'original_size')
-    outputs = ('labels',)
+    outputs: Axes = {'labels': {0: 'batch', 1: 'original_height', 2: 'original_width'}}
 
     def forward(
         self, image: Tensor, image_size: Tensor, original_size: Tensor
@@ -150,23 +134,13 @@ class SegmentorGraph(Graph):
             logits, tuple(size), mode='bilinear', align_corners=self.model.align_corners
         )
 
-    @property
-    def dynamic(self) -> dict[str, dict[int, str]]:
-        """The labels have the size of the original image."""
-        return {'labels': {0: 'batch', 1: 'original_height', 2: 'original_width'}}
-
 
 class DetectorGraph(Graph):
     """Images to objects; the base of single-stage and two-stage detectors."""
 
     task = 'detection'
     inputs = ('image', 'image_size', 'scale_factor')
-    outputs = ('dets', 'labels')
-
-    @property
-    def dynamic(self) -> dict[str, dict[int, str]]:
-        """The number of objects is at most ``max_per_img``."""
-        return {name: {0: 'batch', 1: 'objects'} for name in self.outputs}
+    outputs: Axes = {name: {0: 'batch', 1: 'objects'} for name in ('dets', 'labels')}
 
 
 class DenseGraph(DetectorGraph):
@@ -191,22 +165,11 @@ class DenseGraph(DetectorGraph):
             Boxes ``x1, y1, x2, y2`` in px of the original image and scores, (N, K, 5),
             best first, and labels, (N, K). Label -1 fills the table up.
         """
-        head = self.model.bbox_head
+        head, shrink = self.model.bbox_head, inverse(scale_factor)
         cfg = head.test_cfg
         least = max(cfg.get('score_thr', 0), 0)
-        parts = []
-        for scores, factor, boxes in self.levels(image):
-            if cfg.get('conf_thr', -1) > 0:  # YOLOv3
-                sure = (factor >= cfg.conf_thr)[..., None]
-                scores = torch.where(sure, scores, -torch.ones_like(scores))
-            scores, places, labels = best_pairs(scores, cfg.nms_pre, least)
-            if factor is not None:
-                scores = torch.where(
-                    scores > 0, scores * factor.gather(1, places), scores
-                )
-            parts.append((scores, labels, take(boxes, places)))
-        scores, labels, boxes = (torch.cat(part, 1) for part in zip(*parts))
-        boxes = clip(boxes, head, image_size) * (1 / scale_factor).repeat(1, 2)[:, None]
+        boxes, scores, labels, _ = candidates(self.levels(image), cfg, least)
+        boxes = clip(boxes, head, image_size) * shrink
         scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
         boxes, scores, labels = nms(boxes, scores, labels, cfg.nms, cfg.max_per_img)
         return table(boxes, scores), labels
@@ -248,7 +211,7 @@ class TwoStageGraph(DetectorGraph):
         super().__init__(model)
         if model.roi_head.with_mask:
             self.task = 'instance segmentation'
-            self.outputs = ('dets', 'labels', 'masks')
+            self.outputs = {**self.outputs, 'masks': {0: 'batch', 1: 'objects'}}
 
     def forward(
         self, image: Tensor, image_size: Tensor, scale_factor: Tensor
@@ -273,16 +236,13 @@ class TwoStageGraph(DetectorGraph):
         boxes = clip(boxes.reshape(n, -1, 4), head, image_size).reshape(n, k, kinds, 4)
         boxes = boxes.expand(-1, -1, head.num_classes, -1).reshape(n, -1, 4)
         labels = torch.arange(head.num_classes).repeat(k)[None].expand(n, -1)
-        shrink = (1 / scale_factor).repeat(1, 2)[:, None]
-        if not roi_head.with_mask:  # as in mmdet: with masks NMS comes before scaling
-            boxes = boxes * shrink
-        boxes, scores, labels = nms(
-            boxes, scores.reshape(n, -1), labels, cfg.nms, cfg.max_per_img
-        )
+        scores = scores.reshape(n, -1)
+        boxes, scores, labels = nms(boxes, scores, labels, cfg.nms, cfg.max_per_img)
+        # Scaling does not change overlaps: before or after NMS is the same.
+        dets = table(boxes * inverse(scale_factor), scores)
         if not roi_head.with_mask:
-            return table(boxes, scores), labels
-        masks = self.masks(features, boxes, labels)
-        return table(boxes * shrink, scores), labels, masks
+            return dets, labels
+        return dets, labels, self.masks(features, boxes, labels)
 
     def proposals(
         self, features: Sequence[Tensor], image_size: Tensor
@@ -290,12 +250,8 @@ class TwoStageGraph(DetectorGraph):
         """Return proposals (N, K, 4), and which rows are one (N, K)."""
         head = self.model.rpn_head
         cfg = head.test_cfg
-        parts = []
-        for i, (scores, _, boxes) in enumerate(decode_levels(head, head(features))):
-            scores, places, _ = best_pairs(scores, cfg.nms_pre, -1.0)
-            levels = torch.full_like(places, i)
-            parts.append((scores, levels, take(boxes, places)))
-        scores, levels, boxes = (torch.cat(part, 1) for part in zip(*parts))
+        levels = decode_levels(head, head(features))
+        boxes, scores, _, levels = candidates(levels, cfg, least=-1.0)
         boxes = clip(boxes, head, image_size)
         scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
         boxes, scores, _ = nms(boxes, scores, levels, cfg.nms, cfg.max_per_img)
@@ -370,31 +326,45 @@ def take(rows: Tensor, places: Tensor) -> Tensor:
     return rows.gather(1, places[..., None].expand(-1, -1, int(rows.shape[2])))
 
 
-def best_pairs(scores: Tensor, count: int, least: float) -> tuple[Tensor, ...]:
-    """Take the best pairs of a place and a class.
+def candidates(levels: list[Level], cfg: Any, least: float) -> tuple[Tensor, ...]:
+    """Take the best pairs of a prior and a class of each level.
 
     Args:
-        scores: (N, places, classes), 0 to 1.
-        count: Number of pairs to take.
-        least: Pairs must score more than this.
+        levels: See :func:`decode_levels`.
+        cfg: The ``test_cfg`` of the head.
+        least: Classes must score more than this.
 
     Returns:
-        Scores, places and classes, (N, count) each; the score is -1 where there is no
-        such pair.
+        Boxes (N, K, 4), scores, labels and levels (N, K); the score is -1 where there is
+        no such pair.
     """
-    n, _, classes = scores.shape
-    flat = scores.reshape(n, -1)
-    flat = torch.where(flat > least, flat, torch.full_like(flat, -1.0))
-    best, index = filled(flat, count, -1.0).topk(count)
-    index = torch.where(best < 0, torch.zeros_like(index), index)
-    return best, torch.div(index, classes, rounding_mode='floor'), index % classes
+    parts = []
+    for level, (scores, factor, boxes) in enumerate(levels):
+        real = scores > least
+        if cfg.get('conf_thr', -1) > 0:  # YOLOv3
+            real = real & (factor >= cfg.conf_thr)[..., None]
+        scores = torch.where(real, scores, -torch.ones_like(scores))
+        classes = scores.shape[2]
+        scores, index = best(scores.flatten(1), cfg.nms_pre)
+        places = torch.div(index, classes, rounding_mode='floor')
+        labels = index % classes
+        if factor is not None:
+            factor = factor.gather(1, places)
+            scores = torch.where(scores > 0, scores * factor, scores)
+        level = torch.full_like(places, level)
+        parts.append((take(boxes, places), scores, labels, level))
+    return tuple(torch.cat(part, 1) for part in zip(*parts))
 
 
-def filled(rows: Tensor, count: int, value: float) -> Tensor:
-    """Append ``count`` values to (N, M), so that as many can be taken of a small map."""
-    return torch.cat(
-        [rows, rows.new_full((1, count), value).expand(rows.shape[0], -1)], 1
-    )
+def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the best of (N, M) and their places, (N, count); -1 and 0 if there are less."""
+    scores, index = F.pad(scores, [0, count], value=-1.0).topk(count)
+    return scores, torch.where(scores > 0, index, torch.zeros_like(index))
+
+
+def inverse(scale_factor: Tensor) -> Tensor:
+    """Return what corners are multiplied with: from the factors (N, 2), (N, 1, 4)."""
+    return (1 / scale_factor).repeat(1, 2)[:, None]
 
 
 def clips(head: nn.Module) -> bool:
@@ -445,14 +415,11 @@ def nms(
     threshold = float(cfg.get('iou_threshold', cfg.get('iou_thr')))
     kept = keep_best(apart, scores, threshold, count)
     scores = torch.where(kept, scores, torch.full_like(scores, -1.0))
-    best, index = filled(scores, count, -1.0).topk(count)
-    there = best > 0
-    # The rows that fill up lie behind the boxes: there, the index of any box will do.
-    index = torch.where(there, index, torch.zeros_like(index))
-    boxes = take(boxes, index)
+    scores, index = best(scores, count)
+    there, boxes = scores > 0, take(boxes, index)
     boxes = torch.where(there[..., None], boxes, torch.zeros_like(boxes))
     groups = torch.where(there, groups.gather(1, index), -torch.ones_like(index))
-    return boxes, best, groups
+    return boxes, scores, groups
 
 
 def table(boxes: Tensor, scores: Tensor) -> Tensor:
@@ -519,22 +486,24 @@ def build_graph(model: nn.Module, scope: str, raw: bool = False) -> Graph:
 def _classifier(model: nn.Module, raw: bool) -> Graph:
     from mmpretrain.models import ClsHead, ImageClassifier
 
-    if not isinstance(model, ImageClassifier) or not _inherits(
+    plain = isinstance(model, ImageClassifier) and _inherits(
         model.head, ClsHead, 'predict', '_get_predictions'
-    ):
-        raise _refusal(model, 'head')
-    return (
-        RawGraph(model, model.head, 'classification') if raw else ClassifierGraph(model)
     )
+    if not plain:
+        raise _refusal(model, 'head')
+    if raw:
+        return RawGraph(model, model.head, 'classification')
+    return ClassifierGraph(model)
 
 
 def _segmentor(model: nn.Module, raw: bool) -> Graph:
     from mmseg.models import EncoderDecoder
     from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 
-    if type(model) is not EncoderDecoder or not _inherits(
+    plain = type(model) is EncoderDecoder and _inherits(
         model.decode_head, BaseDecodeHead, 'predict', 'predict_by_feat'
-    ):
+    )
+    if not plain:
         raise _refusal(model, 'decode_head')
     if raw:
         return RawGraph(model, model.decode_head, 'segmentation')
@@ -562,10 +531,7 @@ def _detector(model: nn.Module, raw: bool) -> Graph:
     _check_test_cfg('model.test_cfg', head.test_cfg)
     if _inherits(head, YOLOV3Head, 'predict', 'predict_by_feat'):
         return YoloGraph(model)
-    shared = ('predict', 'predict_by_feat', *_SINGLE)
-    loss = getattr(head, 'loss_cls', None)  # SSD has none
-    custom = getattr(loss, 'custom_cls_channels', False)
-    if custom or not _inherits(head, BaseDenseHead, *shared):
+    if not _inherits(head, BaseDenseHead, 'predict', 'predict_by_feat', *_SINGLE):
         raise _refusal(model, 'bbox_head')
     return DenseGraph(model)
 
@@ -573,20 +539,14 @@ def _detector(model: nn.Module, raw: bool) -> Graph:
 def _two_stage(model: nn.Module) -> Graph:
     from mmdet.models import BBoxHead, FCNMaskHead, StandardRoIHead
     from mmdet.models.dense_heads import RPNHead
-    from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
     rpn, head = model.rpn_head, model.roi_head
     plain = (
         _inherits(rpn, RPNHead, *_SINGLE)
         and type(head) is StandardRoIHead
-        and not head.with_shared_head
         and _inherits(head.bbox_head, BBoxHead, 'predict_by_feat', _SINGLE[0])
-        and not head.bbox_head.custom_cls_channels
-        and type(head.bbox_roi_extractor) is SingleRoIExtractor
+        and (not head.with_mask or type(head.mask_head) is FCNMaskHead)
     )
-    if plain and head.with_mask:
-        kinds = type(head.mask_roi_extractor), type(head.mask_head)
-        plain = kinds == (SingleRoIExtractor, FCNMaskHead)
     if not plain:
         raise _refusal(model, 'roi_head')
     _check_test_cfg('model.test_cfg.rpn', rpn.test_cfg)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch.nn as nn
 from mmengine.config import Config
+from mmengine.registry import TRANSFORMS
 
 from ..checks.toolbox import takes_rgb, type_name
 from ..engine.launch import get_test_dataset
@@ -13,7 +14,7 @@ from .runtime.images import INTERPOLATIONS
 from .runtime.metadata import ModelMetadata
 
 # Transforms that leave the pixels alone.
-_SKIPPED = ('LoadImageFromFile', 'LoadAnnotations', 'LoadPanopticAnnotations')
+_SKIPPED = ('LoadAnnotations', 'LoadPanopticAnnotations', 'Pack')
 Step = dict[str, Any]
 
 
@@ -62,22 +63,29 @@ def infer_steps(pipeline: Sequence[Step]) -> list[Step]:
     """Translate a test pipeline into the steps of the runtime.
 
     Raises:
-        UserError: If one of the transforms has no such step.
+        UserError: If one of the transforms, or its settings, has no such step.
     """
     steps = []
-    for i, transform in enumerate(pipeline):
-        name = type_name(transform['type'])
-        settings = {key: value for key, value in transform.items() if key != 'type'}
-        if name == 'LoadImageFromFile':
-            _check_loading(settings)
-        if name in _SKIPPED or name.startswith('Pack'):
+    for i, config in enumerate(pipeline):
+        name = type_name(config['type'])
+        if name.startswith(_SKIPPED):
             continue
-        if name not in _TRANSLATIONS:
+        if name not in _SETTINGS:
             raise UserError(
                 f'test_dataloader.dataset.pipeline[{i}] is {name}, which the runtime '
-                f'does not have; it has {", ".join(_TRANSLATIONS)}'
+                f'does not have; it has {", ".join(_SETTINGS)}'
             )
-        steps.append(_TRANSLATIONS[name](settings))
+        transform = TRANSFORMS.build(config)
+        for key, known in _SETTINGS[name].items():
+            value = getattr(transform, key)
+            if value not in known:
+                known = ', '.join(map(repr, known))
+                raise UserError(
+                    f'test_dataloader.dataset.pipeline[{i}]: {name} with '
+                    f'{key}={value!r}, which the runtime does not have; it has {known}'
+                )
+        if name in _STEPS:
+            steps.append(_STEPS[name](transform))
     return steps
 
 
@@ -94,82 +102,43 @@ def _pad_divisor(pre: nn.Module) -> int:
     return test.get('size_divisor') or 1
 
 
-def _check_loading(settings: Step) -> None:
-    color = settings.get('color_type', 'color')
-    backend = settings.get('imdecode_backend', 'cv2')
-    if (
-        color not in ('color', 'color_ignore_orientation')
-        or backend not in ('cv2', 'pillow')
-        or settings.get('to_float32')
-    ):
-        raise UserError(
-            f'LoadImageFromFile with {settings}: the runtime reads color images as '
-            'bytes only'
-        )
+def _sampling(transform: Any) -> Step:
+    return dict(interpolation=transform.interpolation, backend=transform.backend)
 
 
-def _pair(value: int | Sequence[int]) -> list[int]:
-    return [value, value] if isinstance(value, int) else list(value)
-
-
-def _sampling(settings: Step) -> Step:
-    backend = settings.get('backend', 'cv2')
-    how = settings.get('interpolation', 'bilinear')
-    if backend not in ('cv2', 'pillow') or (
-        backend == 'cv2' and how not in INTERPOLATIONS
-    ):
-        raise UserError(
-            f'interpolation={how!r} with backend={backend!r}: the runtime has '
-            f"{', '.join(INTERPOLATIONS)} of 'cv2', and 'pillow'"
-        )
-    return {'interpolation': how, 'backend': backend}
-
-
-def _resize(settings: Step) -> Step:
-    sampling = _sampling(settings)
-    if settings.get('scale') is not None:
-        return {
-            'op': 'resize',
-            'scale': _pair(settings['scale']),
-            'keep_ratio': bool(settings.get('keep_ratio', False)),
-            **sampling,
-        }
-    factor = settings['scale_factor']
-    factor = list(factor) if isinstance(factor, list | tuple) else float(factor)
-    return {'op': 'resize_by', 'factor': factor, **sampling}
-
-
-def _resize_edge(settings: Step) -> Step:
-    edge = settings.get('edge', 'short')
-    scale = settings['scale']
-    return {'op': 'resize_edge', 'scale': scale, 'edge': edge, **_sampling(settings)}
-
-
-def _center_crop(settings: Step) -> Step:
-    if settings.get('auto_pad'):
-        raise UserError('CenterCrop with auto_pad=True: the runtime does not pad')
-    return {'op': 'center_crop', 'size': _pair(settings['crop_size'])}
-
-
-def _pad(settings: Step) -> Step:
-    value = settings.get('pad_val', 0)
-    value = value.get('img', 0) if isinstance(value, dict) else value
+def _pad(transform: Any) -> Step:
+    value = transform.pad_val.get('img', 0)
     values = set(value) if isinstance(value, list | tuple) else {value}
-    if (
-        settings.get('pad_to_square')
-        or settings.get('padding_mode', 'constant') != 'constant'
-        or len(values) > 1
-    ):
-        raise UserError(f'Pad with {settings}: the runtime pads with one value only')
-    size = settings.get('size')
-    if size is not None:
-        return {'op': 'pad', 'size': _pair(size), 'value': values.pop()}
-    return {'op': 'pad', 'divisor': settings['size_divisor'], 'value': values.pop()}
+    if len(values) > 1:
+        raise UserError(
+            f'Pad with pad_val={value}: the runtime pads with one value only'
+        )
+    step = dict(op='pad', value=values.pop())
+    if transform.size is not None:
+        return dict(step, size=list(transform.size))
+    return dict(step, divisor=transform.size_divisor)
 
 
-_TRANSLATIONS: dict[str, Callable[[Step], Step]] = {
-    'Resize': _resize,
-    'ResizeEdge': _resize_edge,
-    'CenterCrop': _center_crop,
+_SAMPLING = dict(backend=('cv2', 'pillow'), interpolation=tuple(INTERPOLATIONS))
+# The settings of mmcv's transforms that the runtime has.
+_SETTINGS: dict[str, dict[str, tuple]] = {
+    'LoadImageFromFile': dict(
+        color_type=('color', 'color_ignore_orientation'),
+        imdecode_backend=('cv2', 'pillow'),
+        to_float32=(False,),
+    ),
+    'Resize': dict(_SAMPLING, scale_factor=(None,)),
+    'ResizeEdge': dict(_SAMPLING, edge=('short', 'long')),
+    'CenterCrop': dict(auto_pad=(False,)),
+    'Pad': dict(pad_to_square=(False,), padding_mode=('constant',)),
+}
+_STEPS: dict[str, Callable[[Any], Step]] = {
+    'Resize': lambda t: dict(
+        op='resize', scale=list(t.scale), keep_ratio=t.keep_ratio, **_sampling(t)
+    ),
+    'ResizeEdge': lambda t: dict(
+        op='resize_edge', scale=t.scale, edge=t.edge, **_sampling(t)
+    ),
+    'CenterCrop': lambda t: dict(op='center_crop', size=list(t.crop_size)),
     'Pad': _pad,
 }

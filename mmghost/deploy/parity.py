@@ -8,13 +8,15 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from .graphs import Graph
 from .runtime.images import Prepared
 from .runtime.runner import Feed, Runner
 
-# Float32 sums in another order, over a hundred layers: of raw outputs relative to the
-# largest, of a classifier's logits to their range, of the scores of objects absolute.
-TOLERANCE = 1e-3
+# Of the range of outputs and logits. Float32 sums in another order give 1e-6 in trained
+# networks and up to 2e-4 in random ones; the mildest wrong file seen was off by 1.2e-3.
+# Runtimes have no node for group norms, whose small variances amplify rounding.
+TOLERANCE = 3e-4
+WITH_GROUP_NORM = 1e-3
+SCORE = 1e-3  # of objects, absolute
 PIXELS = 0.1  # of boxes, in px
 # Two candidates of almost equal score, or an overlap that is almost the threshold, may be
 # decided the other way.
@@ -38,7 +40,7 @@ class Comparison(NamedTuple):
 
 def compare(
     model: nn.Module,
-    graph: Graph | None,
+    graph: nn.Module | None,
     runner: Runner,
     sizes: Sequence[tuple[int, int, int]],
 ) -> list[Comparison]:
@@ -46,20 +48,23 @@ def compare(
 
     Args:
         model: The toolbox's model as trained; its ``predict`` is the reference.
-        graph: The reference for raw outputs.
+        graph: The reference for outputs without postprocessing.
         runner: The file.
         sizes: Batches, heights and widths.
     """
     tasks = {'classification': _classes, 'segmentation': _label_maps}
+    task = tasks.get(runner.metadata.task, _objects)
     found = []
     for seed, size in enumerate(sizes):
         image = noise(*size, seed=seed)
+        results = []
         with torch.no_grad():
-            if runner.metadata.raw:
-                found.append(Comparison(size, *_raw(graph, runner, image)))
-            else:
-                task = tasks.get(runner.metadata.task, _objects)
-                found.append(Comparison(size, *task(model, runner, image)))
+            if not runner.metadata.raw:
+                results.append(task(model, runner, image))
+            if graph is not None:
+                results.append(_outputs(graph, runner, image))
+        texts, close = zip(*results)
+        found.append(Comparison(size, ', '.join(texts), all(close)))
     return found
 
 
@@ -96,16 +101,21 @@ def _run(runner: Runner, image: Tensor, size: Any, original: Any, factor: Any) -
     )
 
 
-def _raw(graph: Graph, runner: Runner, image: Tensor) -> tuple[str, bool]:
+def _tolerance(model: nn.Module) -> float:
+    groups = any(isinstance(module, nn.GroupNorm) for module in model.modules())
+    return WITH_GROUP_NORM if groups else TOLERANCE
+
+
+def _outputs(graph: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
     expected = graph(image)
     expected = expected if isinstance(expected, tuple) else (expected,)
     found = runner.run({'image': image.numpy()})
     worst = 0.0
-    for name, reference in zip(graph.outputs, expected):
-        scale = float(reference.abs().max().clamp(min=1e-12))
-        difference = np.abs(found[name] - reference.numpy()).max(initial=0)
-        worst = float(np.maximum(worst, difference / scale))  # a NaN stays one
-    return f'raw outputs differ by {worst:.1e}, relative', worst < TOLERANCE
+    for name, reference in zip(graph.outputs, expected, strict=True):
+        wanted = reference.numpy()
+        difference = np.abs(found[name].reshape(wanted.shape) - wanted).max(initial=0)
+        worst = float(np.maximum(worst, difference / max(np.ptp(wanted), 1e-12)))
+    return f'outputs differ by {worst:.1e} of the range', worst < _tolerance(graph)
 
 
 def _classes(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
@@ -117,7 +127,7 @@ def _classes(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool
     # any other score is close to. Logits of 20 err by more than those of 1.
     logits, others = (np.log(np.maximum(p, 1e-30)) for p in (expected, found))
     worst = float(np.abs(logits - others).max() / max(np.ptp(logits), 1))
-    return f'logits differ by {worst:.1e}, relative', worst < TOLERANCE
+    return f'logits differ by {worst:.1e} of the range', worst < _tolerance(model)
 
 
 def _label_maps(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
@@ -176,9 +186,9 @@ def match(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> int:
     boxes, scores, labels = theirs
     free = np.ones(len(scores), bool)
     for box, score, label in zip(*ours):
-        near = free & (labels == label) & (np.abs(scores - score) < TOLERANCE)
+        near = free & (labels == label) & (np.abs(scores - score) < SCORE)
         # Large boxes come out of an exponential: a share of their size as well.
-        slack = PIXELS + TOLERANCE * np.abs(boxes).max(1, initial=0)
+        slack = PIXELS + SCORE * np.abs(boxes).max(1, initial=0)
         near &= np.abs(boxes - box).max(1, initial=0) < slack
         if near.any():
             free[near.argmax()] = False

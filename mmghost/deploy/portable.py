@@ -4,7 +4,7 @@ What these runtimes do not have is left to :mod:`.runtime.decoding`: NMS of dete
 resizing the logits of segmentors to the image.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import UserError
-from ..models.atrous import SplitPhases
 from ..models.ghostnet import GhostNet
 from .graphs import ClassifierGraph, DenseGraph, Graph, SegmentorGraph, clips
 
@@ -29,12 +28,15 @@ class PortableGraph(nn.Module):
 
     Attributes:
         task: Of the graph.
+        inputs: The image alone.
         outputs: Names of what ``forward`` returns.
         decoding: What the runtime needs to know for the postprocessing.
 
     Raises:
         UserError: If the runtime does not have the postprocessing of the model.
     """
+
+    inputs = ('image',)
 
     def __init__(self, graph: Graph, size: tuple[int, int]) -> None:
         super().__init__()
@@ -61,7 +63,7 @@ class PortableGraph(nn.Module):
 
     def _prepare_detector(self, graph: DenseGraph, size: tuple[int, int]) -> None:
         head = graph.model.bbox_head
-        head.prior_generator = FixedPriors(head.prior_generator)
+        fix_priors(head.prior_generator)
         with torch.no_grad():
             levels = graph.levels(torch.zeros(1, 3, *size))
         self.outputs = ('scores', 'boxes')
@@ -94,22 +96,16 @@ class PortableGraph(nn.Module):
         return tuple(found)
 
 
-class FixedPriors:
-    """The priors of one size, computed once, so that the graph has them as constants.
+def fix_priors(generator: Any) -> None:
+    """Let a prior generator return its first priors ever after, as constants."""
+    generate, known = generator.grid_priors, []
 
-    Args:
-        generator: mmdet's prior generator.
-    """
+    def grid_priors(*args: Any, **kwargs: Any) -> list[Tensor]:
+        if not known:
+            known.append(generate(*args, **kwargs))
+        return known[0]
 
-    def __init__(self, generator: Any) -> None:
-        self.generator = generator
-        self.priors: list[Tensor] | None = None
-
-    def grid_priors(self, sizes: Sequence[Any], **kwargs: Any) -> list[Tensor]:
-        """Return the priors of each level."""
-        if self.priors is None:
-            self.priors = self.generator.grid_priors(sizes, **kwargs)
-        return self.priors
+    generator.grid_priors = grid_priors
 
 
 @contextmanager
@@ -140,90 +136,71 @@ def _interpolate(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return torch.cat([x[..., :1], x], dim=3) if width % 2 else x
 
 
-class Phase(nn.Module):
-    """One of the four phases of a map, see :class:`~mmghost.models.atrous.SplitPhases`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.row = self.column = 0
+class SplitBranches(nn.Module):
+    """:class:`~mmghost.models.atrous.SplitPhases` with the phases in the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2))."""
+        """Map (1, C, H, W) to (1, 4 * C, ceil(H / 2), ceil(W / 2))."""
         height, width = (int(side) for side in x.shape[2:])
         if height % 2:
             x = torch.cat([x, x[:, :, -1:]], dim=2)
         if width % 2:
             x = torch.cat([x, x[..., -1:]], dim=3)
         # Pooling of one pixel: ncnn has no slices with a step.
-        return F.max_pool2d(x[:, :, self.row :, self.column :], 1, 2)
+        starts = ((i, j) for i in (0, 1) for j in (0, 1))
+        return torch.cat([F.max_pool2d(x[:, :, i:, j:], 1, 2) for i, j in starts], 1)
 
 
-class Once(nn.Module):
-    """A layer that is computed once for each input, not once for each phase."""
+class MergeBranches(nn.Module):
+    """Undo :class:`SplitBranches`."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.layer = layer
-        self.last: tuple[Tensor | None, Tensor | None] = None, None
+        self.shuffle = nn.ChannelShuffle(4)  # as a module: pnnx knows it
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the layer, or return what it gave for the same tensor."""
-        if self.last[0] is not x:
-            self.last = x, self.layer(x)
-        return self.last[1]
+    def forward(self, x: Tensor, size: tuple[int, int], splits: int) -> Tensor:
+        """Map (1, 4 ** splits * C, H', W') to (1, C, H, W)."""
+        for split in reversed(range(splits)):
+            height, width = (-(-int(side) // 2**split) for side in size)
+            parts = [
+                F.pixel_shuffle(self.shuffle(part), 2)[:, :, :height, :width]
+                for part in x.chunk(4**split, dim=1)
+            ]
+            x = torch.cat(parts, dim=1)
+        return x
 
 
-class BranchedGhostNet(nn.Module):
-    """A GhostNet of output stride 8 or 16 with a branch for each phase.
-
-    Phases in the batch break ncnn, which has no batch; branches are the same numbers.
+class Branches(nn.Module):
+    """Run a layer on each phase.
 
     Args:
-        net: The backbone; it is changed.
+        layer: The layer.
+        count: Number of phases.
     """
 
-    def __init__(self, net: GhostNet) -> None:
+    def __init__(self, layer: nn.Module, count: int) -> None:
         super().__init__()
-        self.net = net
-        self.shuffle = nn.ChannelShuffle(4)  # as a module: pnnx knows it
-        for block in net.modules():
-            if isinstance(getattr(block, 'split', None), SplitPhases):
-                block.split = Phase()
-                for name in ('ghost1', 'conv_dw', 'bn_dw', 'shortcut'):
-                    setattr(block, name, Once(getattr(block, name)))
+        self.layer, self.count = layer, count
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute the maps of :class:`GhostNet`."""
-        net = self.net
-        branches = [net.act1(net.bn1(net.conv_stem(x)))]
-        sizes, outs = [], {}
-        for group, (stage, _) in zip(net.blocks, net.levels):
-            for block in group:
-                if isinstance(getattr(block, 'split', None), Phase):
-                    sizes.append(branches[0].shape[2:])
-                branches = [out for x in branches for out in all_phases(block, x)]
-            if stage in net.out_indices:
-                outs[stage] = self.merge(branches, sizes)
-        return tuple(outs.values())
-
-    def merge(self, branches: list[Tensor], sizes: list[Sequence[int]]) -> Tensor:
-        """Return the dense map of branches that were split at maps of these sizes."""
-        for height, width in reversed(sizes):
-            branches = [
-                F.pixel_shuffle(self.shuffle(torch.cat(four, 1)), 2)[
-                    :, :, : int(height), : int(width)
-                ]
-                for four in zip(*(branches[i::4] for i in range(4)))
-            ]
-        return branches[0]
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (1, count * C, H, W) to (1, count * C', H', W')."""
+        parts = x.chunk(self.count, dim=1)
+        return torch.cat([self.layer(part) for part in parts], dim=1)
 
 
-def all_phases(block: nn.Module, x: Tensor) -> list[Tensor]:
-    """Return what a bottleneck computes: one map, or one for each phase."""
-    split = getattr(block, 'split', None)
-    if not isinstance(split, Phase):
-        return [block(x)]
-    found = []
-    for split.row, split.column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        found.append(block(x))
-    return found
+def use_branches(net: GhostNet) -> None:
+    """Run a branch for each phase of a GhostNet of output stride 8 or 16, in place.
+
+    Phases in the batch break ncnn, which has no batch; branches are the same numbers.
+    """
+    net.merge = MergeBranches()
+    before = 0  # how often the input of a group is split
+    for i, (_, splits) in enumerate(net.levels):
+        if splits > before:  # by the only bottleneck of the group
+            block = net.blocks[i][0]
+            block.split = SplitBranches()
+            block.ghost2 = Branches(nn.Sequential(block.se, block.ghost2), 4)
+            block.se = nn.Identity()
+        if before:
+            net.blocks[i] = Branches(net.blocks[i], 4**before)
+        before = splits

@@ -1,154 +1,150 @@
-"""Exported files in int8, by ONNX Runtime's static quantization and by NNCF."""
+"""Exported files in int8, by the quantizer of each runtime."""
 
 import importlib.util
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 from mmengine.config import Config
 
 from ..checks.datasets import check_dataset
 from ..checks.preflight import build_datasets
 from ..checks.problems import raise_if_fatal
 from ..errors import UserError
+from .converters import run_litert, write_metadata
 from .evaluate import evaluate
+from .export import unfinished
 from .runtime.images import prepare, read_image
-from .runtime.metadata import FileError
 from .runtime.runner import Feed, Runner
 
 # Decoding and NMS stay in float32: they are cheap, and boxes need more than 8 bits.
 OPERATORS = ('Conv', 'Gemm', 'MatMul')
 # Ends of the names of the metrics that decide, the first that there is.
 METRICS = ('bbox_mAP', 'mIoU', 'top1', 'mAP', '')
+LITERT_SCRIPT = """
+import sys, numpy
+from ai_edge_quantizer import quantizer, qtyping
+path, images, out = sys.argv[1:]
+tool = quantizer.Quantizer(path)
+for name in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'):
+    tool.add_static_config('.*', qtyping.TFLOperationName(name), 8, 8)
+data = [{'args_0': image} for image in numpy.load(images)]
+tool.quantize(tool.calibrate({'serving_default': data})).export_model(out)
+"""
 
 
 def quantize(
     cfg: Config,
     path: str,
     images: int = 64,
-    out: str | None = None,
+    max_drop: float = 1.0,
     seven_bits: bool = False,
-) -> str:
-    """Quantize an exported file: weights by channel, activations by tensor.
+    seed: int = 0,
+) -> tuple[str, dict[str, float], dict[str, float]]:
+    """Quantize a file, and keep it if it scores nearly as well on the test set.
 
-    The range of an activation is the mean of its extremes over the images. Minima and
-    maxima over all of them follow a few bright images, and cost a segmentor up to 27
-    points of mIoU.
+    Weights are quantized by channel, activations by tensor.
 
     Args:
         cfg: The config that it was exported with; images of its training set, prepared
             as for a test, say which values occur.
         path: The exported file.
         images: Number of images.
-        out: The file to write; default: ``NAME_int8.onnx``.
+        max_drop: Largest loss in points, of 100; mmdet's AP of 0 to 1 counts as 100.
         seven_bits: Use 7 of the 8 bits of the weights, for x86 CPUs without VNNI, whose
-            sums of two 8-bit products overflow.
+            sums of two 8-bit products overflow; ONNX only.
+        seed: Of the choice of the images.
 
     Returns:
-        The file.
+        The file, ``NAME_int8`` beside ``path``, and the metrics in float32 and in int8.
 
     Raises:
-        UserError: If there are no images, or the file is quantized already.
+        UserError: If there are no images, the file cannot be quantized, or it loses more;
+            it is not kept then.
+    """
+    suffix = Path(path).suffix
+    if suffix not in QUANTIZERS:
+        raise UserError(f'{path}: --int8 goes with {", ".join(QUANTIZERS)}')
+    runner = Runner(path)
+    if runner.metadata.precision != 'float32':
+        raise UserError(f'{path} is in {runner.metadata.precision} already')
+    chosen = training_images(cfg, images, seed)
+    out = Path(path).with_name(f'{Path(path).stem}_int8{suffix}')
+    with unfinished(out) as partial:
+        QUANTIZERS[suffix](path, feeds(runner, chosen), partial, seven_bits)
+        write_metadata(partial, replace(runner.metadata, precision='int8'))
+        before, after = (evaluate(cfg, file) for file in (path, partial))
+        metric = next(name for key in METRICS for name in before if name.endswith(key))
+        scale = 100 if 'mAP' in metric else 1
+        drop = scale * (before[metric] - after[metric])
+        if not drop <= max_drop:
+            raise UserError(
+                f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
+                f'{after[metric]:.4f}), more than --max-drop {max_drop:g}: not kept'
+            )
+    return str(out), before, after
+
+
+def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) -> None:
+    """Quantize by ONNX Runtime's static quantization.
+
+    The range of an activation is the mean of its extremes over the images. Minima and
+    maxima over all of them follow a few bright images, and cost a segmentor up to 27
+    points of mIoU.
     """
     from onnxruntime import quantization
 
-    try:
-        runner = Runner(path, 'onnxruntime')
-        if runner.metadata.precision != 'float32':
-            raise UserError(f'{path} is in {runner.metadata.precision} already')
-        out = out or str(Path(path).with_suffix('')) + '_int8.onnx'
-        chosen = training_images(cfg, images)
+    class Reader(quantization.CalibrationDataReader):
+        def get_next(self) -> Feed | None:
+            return next(inputs, None)
 
-        class Reader(quantization.CalibrationDataReader):
-            def __init__(self) -> None:
-                self.feeds = feeds(runner, chosen)
-
-            def get_next(self) -> Feed | None:
-                return next(self.feeds, None)
-
-        quantization.quantize_static(
-            path,
-            out,
-            Reader(),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=list(OPERATORS),
-            per_channel=True,
-            reduce_range=seven_bits,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            extra_options=dict(CalibMovingAverage=True),
-        )
-    except FileError as error:
-        raise UserError(str(error)) from error
-    write_metadata(out, replace(runner.metadata, precision='int8').to_properties())
-    return out
+    quantization.quantize_static(
+        path,
+        out,
+        Reader(),
+        quant_format=quantization.QuantFormat.QDQ,
+        op_types_to_quantize=list(OPERATORS),
+        per_channel=True,
+        reduce_range=seven_bits,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        extra_options=dict(CalibMovingAverage=True),
+    )
 
 
-def quantize_openvino(cfg: Config, path: str, images: int = 64) -> str:
-    """Quantize an OpenVINO file by NNCF's default.
-
-    Args:
-        cfg: The config that it was exported with.
-        path: The exported file, ``.xml``.
-        images: Number of images of the training set.
-
-    Returns:
-        The file written, ``NAME_int8.xml``.
-
-    Raises:
-        UserError: If NNCF or the images are missing.
-    """
+def to_int8_openvino(
+    path: str, inputs: Iterator[Feed], out: str, seven_bits: bool
+) -> None:
+    """Quantize by NNCF's default."""
     if not importlib.util.find_spec('nncf'):
         raise UserError('int8 of OpenVINO needs nncf: pip install nncf')
     import nncf
     import openvino
 
-    runner = Runner(path, 'openvino')
-    chosen = training_images(cfg, images)
-    dataset = nncf.Dataset(list(feeds(runner, chosen)))
+    images = list(inputs)
     model = openvino.Core().read_model(path)
-    model = nncf.quantize(model, dataset, subset_size=len(chosen))
-    model.set_rt_info('"int8"', ['framework', 'mmghost.precision'])
-    out = str(Path(path).with_suffix('')) + '_int8.xml'
+    model = nncf.quantize(model, nncf.Dataset(images), subset_size=len(images))
     openvino.save_model(model, out, compress_to_fp16=False)
-    return out
 
 
-def quantize_checked(
-    cfg: Config, path: str, images: int, max_drop: float = 1.0, seven_bits: bool = False
-) -> tuple[str, dict[str, float], dict[str, float]]:
-    """Quantize a file, and keep it if it scores nearly as well on the test set.
+def to_int8_litert(
+    path: str, inputs: Iterator[Feed], out: str, seven_bits: bool
+) -> None:
+    """Quantize by LiteRT's own quantizer, in the environment of its converter."""
+    with TemporaryDirectory() as folder:
+        images = f'{folder}/images.npy'
+        np.save(images, np.stack([feed['image'] for feed in inputs]))
+        run_litert(LITERT_SCRIPT, path, images, out)
 
-    Args:
-        cfg: The config.
-        path: The exported file.
-        images: Number of images to calibrate with.
-        max_drop: Largest loss in points, of 100; mmdet's AP of 0 to 1 counts as 100.
-        seven_bits: See :func:`quantize`.
 
-    Returns:
-        The file, and the metrics in float32 and in int8.
-
-    Raises:
-        UserError: If it loses more; the file is not kept then.
-    """
-    if path.endswith('.xml'):
-        out = quantize_openvino(cfg, path, images)
-    else:
-        out = quantize(cfg, path, images, seven_bits=seven_bits)
-    before, after = (evaluate(cfg, file) for file in (path, out))
-    metric = next(name for key in METRICS for name in before if name.endswith(key))
-    scale = 100 if 'mAP' in metric else 1
-    drop = scale * (before[metric] - after[metric])
-    if not drop <= max_drop:
-        Path(out).unlink()
-        Path(out).with_suffix('.bin').unlink(missing_ok=True)
-        raise UserError(
-            f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
-            f'{after[metric]:.4f}), more than --max-drop {max_drop:g}: not kept'
-        )
-    return out, before, after
+QUANTIZERS: dict[str, Callable[..., None]] = {
+    '.onnx': to_int8_onnx,
+    '.xml': to_int8_openvino,
+    '.tflite': to_int8_litert,
+}
 
 
 def training_images(cfg: Config, count: int, seed: int = 0) -> list[str]:
@@ -177,13 +173,3 @@ def feeds(runner: Runner, paths: list[str]) -> Iterator[Feed]:
     for path in paths:
         image = read_image(path, runner.metadata.orientation)
         yield runner.feed(prepare(image, runner.metadata))
-
-
-def write_metadata(path: str, properties: dict[str, str]) -> None:
-    """Write the metadata of an ONNX file."""
-    import onnx
-
-    model = onnx.load(path)
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, properties)
-    onnx.save(model, path)

@@ -30,20 +30,20 @@ class SplitPhases(nn.Module):
         return torch.stack(phases, dim=1).reshape(n * 4, c, half_h, half_w)
 
 
-def merge_phases(x: Tensor, size: tuple[int, int], splits: int = 1) -> Tensor:
-    """Undo :class:`SplitPhases`.
+class MergePhases(nn.Module):
+    """Undo :class:`SplitPhases`."""
 
-    Args:
-        x: (4 ** splits * N, C, H', W').
-        size: Height and width of the dense map, H and W.
-        splits: Number of times that the map was split.
+    def forward(self, x: Tensor, size: tuple[int, int], splits: int = 1) -> Tensor:
+        """Map (4 ** splits * N, C, H', W') to the dense map (N, C, H, W).
 
-    Returns:
-        (N, C, H, W).
-    """
-    for split in reversed(range(splits)):
-        height, width = ((side + 2**split - 1) // 2**split for side in size)
-        n, c, h, w = x.shape
-        x = x.reshape(n // 4, 2, 2, c, h, w).permute(0, 3, 4, 1, 5, 2)
-        x = x.reshape(n // 4, c, h * 2, w * 2)[:, :, :height, :width]
-    return x
+        Args:
+            x: The phases.
+            size: Height and width of the dense map.
+            splits: Number of times that the map was split.
+        """
+        for split in reversed(range(splits)):
+            height, width = ((side + 2**split - 1) // 2**split for side in size)
+            n, c, h, w = x.shape
+            x = x.reshape(n // 4, 2, 2, c, h, w).permute(0, 3, 4, 1, 5, 2)
+            x = x.reshape(n // 4, c, h * 2, w * 2)[:, :, :height, :width]
+        return x

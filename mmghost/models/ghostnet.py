@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import WeightsError, did_you_mean
 from ..registry import MODELS, register
-from .atrous import SplitPhases, merge_phases
+from .atrous import MergePhases, SplitPhases
 from .backbone import Backbone, checkpointed
 from .dfc import CHOICES, DFCAttention, check_choice
 from .folding import fold
@@ -394,6 +394,7 @@ class GhostNet(Backbone):
             self.levels.append((last, splits))
             self.stage_channels.append(out)
             self.stage_strides.append(stride)
+        self.merge = MergePhases()
         self.freeze()
         if deploy:
             self.switch_to_deploy()
@@ -420,7 +421,7 @@ class GhostNet(Backbone):
                 size = x.shape[2:]
             if stage in self.out_indices:  # the last group of a stage is the one kept
                 outs[stage] = x, size, splits
-        return tuple(merge_phases(*out) for out in outs.values())
+        return tuple(self.merge(*out) for out in outs.values())
 
     def frozen_modules(self) -> Iterator[nn.Module]:
         """Yield the stem and the groups that ``frozen_stages`` freezes."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmghost.checks.toolbox import toolbox_of
 from mmghost.datasets.shapes import make_shapes
-from mmghost.deploy.export import Export, export_onnx
+from mmghost.deploy.export import Export, Options, export_files
 from mmghost.deploy.parity import noise
 from mmghost.engine.launch import load_config
 from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse
@@ -155,6 +155,12 @@ TOYS = {
 }
 
 
+def export_onnx(cfg: Config, checkpoint: str, out: object, **options: object) -> Export:
+    """Export to one ONNX file."""
+    (export,) = export_files(cfg, checkpoint, ['onnx'], str(out), Options(**options))
+    return export
+
+
 class Exported(NamedTuple):
     """A toy, its weights and its file."""
 
@@ -252,9 +258,7 @@ def toy(prepared: Callable, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     def get(kind: str) -> Exported:
         if kind not in known:
             path = tmp_path_factory.mktemp('exported') / f'{kind}.onnx'
-            known[kind] = Exported(
-                *prepared(kind), export_onnx(*prepared(kind), str(path))
-            )
+            known[kind] = Exported(*prepared(kind), export_onnx(*prepared(kind), path))
         return known[kind]
 
     return get

@@ -1,6 +1,8 @@
 """Exported files on a test set, and in int8."""
 
+import shutil
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,7 +10,7 @@ import pytest
 
 from mmghost.deploy import quantize as quantizing
 from mmghost.deploy.evaluate import evaluate
-from mmghost.deploy.quantize import quantize, quantize_checked, training_images
+from mmghost.deploy.quantize import quantize, training_images
 from mmghost.deploy.runtime import Detections, Runner
 from mmghost.engine.launch import prepare_test, run_test
 from mmghost.errors import UserError
@@ -76,8 +78,9 @@ def test_files_and_data_that_do_not_fit_are_refused(toy, tmp_path):
 
 def test_int8_computes_nearly_the_same(toy, tmp_path):
     cfg, _, export = toy('classifier')
-    out = str(tmp_path / 'int8.onnx')
-    assert quantize(deepcopy(cfg), export.path, images=2, out=out) == out
+    path = shutil.copy(export.path, tmp_path / 'a.onnx')
+    out, before, after = quantize(deepcopy(cfg), str(path), images=2, max_drop=100)
+    assert out == str(tmp_path / 'a_int8.onnx') and before.keys() == after.keys()
 
     graph = onnx.load(out).graph
     makers = {name: node.op_type for node in graph.node for name in node.output}
@@ -102,23 +105,19 @@ def test_int8_computes_nearly_the_same(toy, tmp_path):
         quantize(deepcopy(cfg), out)
 
 
-def test_int8_that_loses_more_than_max_drop_is_not_kept(monkeypatch, tmp_path):
-    scores = {'model.onnx': 0.360, 'int8.onnx': 0.352}
-
-    def written(cfg, path, images, **flags):
-        (tmp_path / 'int8.onnx').write_text('int8')
-        return str(tmp_path / 'int8.onnx')
-
-    monkeypatch.setattr(quantizing, 'quantize', written)
+def test_int8_that_loses_more_than_max_drop_is_not_kept(toy, monkeypatch, tmp_path):
+    cfg, _, export = toy('classifier')
+    path = str(shutil.copy(export.path, tmp_path / 'a.onnx'))
+    scores = iter([0.360, 0.352] * 2)
     monkeypatch.setattr(
-        quantizing,
-        'evaluate',
-        lambda cfg, path: {'ms': 1.0, 'coco/bbox_mAP': scores[path.split('/')[-1]]},
+        quantizing, 'evaluate', lambda *_: {'ms': 1.0, 'coco/bbox_mAP': next(scores)}
     )
-    _, before, after = quantize_checked(None, 'model.onnx', 2, max_drop=1.0)
+    monkeypatch.setitem(
+        quantizing.QUANTIZERS, '.onnx', lambda path, inputs, out, *_: Path(out).touch()
+    )
+    with pytest.raises(UserError, match=r'loses 0\.80 points .* --max-drop 0\.5: not'):
+        quantize(cfg, path, 2, max_drop=0.5)
+    assert [file.name for file in tmp_path.iterdir()] == ['a.onnx']
+    out, before, after = quantize(cfg, path, 2, max_drop=1.0)
     assert (before['coco/bbox_mAP'], after['coco/bbox_mAP']) == (0.360, 0.352)
-    with pytest.raises(
-        UserError, match=r'loses 0\.80 points .* --max-drop 0\.5: not kept'
-    ):
-        quantize_checked(None, 'model.onnx', 2, max_drop=0.5)
-    assert not (tmp_path / 'int8.onnx').exists()
+    assert Path(out).exists()

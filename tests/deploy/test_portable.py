@@ -7,10 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmghost.deploy.export import check_packages, export_files, load_source
+from mmghost.deploy.converters import check_packages
+from mmghost.deploy.export import export_files, load_source
 from mmghost.deploy.graphs import build_graph
 from mmghost.deploy.parity import NO_OBJECTS, compare, match, noise
-from mmghost.deploy.portable import BranchedGhostNet, PortableGraph, exact_nearest
+from mmghost.deploy.portable import PortableGraph, exact_nearest, use_branches
 from mmghost.deploy.runtime import Runner
 from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError
@@ -23,7 +24,8 @@ from tests.helpers import randomise, relative_error
 def test_branches_compute_the_maps_of_phases(stride, size):
     net = GhostNetV2(0.25, out_indices=(2, 3, 4), output_stride=stride)
     net = randomise(net).eval()
-    branched = BranchedGhostNet(deepcopy(net)).eval()
+    branched = deepcopy(net)
+    use_branches(branched)
     x = noise(1, *size)
     with torch.no_grad():
         for ours, wanted in zip(branched(x), net(x), strict=True):

@@ -91,8 +91,6 @@ PIPELINES = {
     'padded': (DETECTION, [
         dict(type='mmdet.Resize', scale=(70, 70), keep_ratio=True),
         dict(type='mmdet.Pad', size=(80, 90), pad_val=dict(img=114))]),
-    'by a factor': (SEGMENTATION, [
-        dict(type='mmcv.Resize', scale_factor=0.7, keep_ratio=True)]),
     'bicubic': (SEGMENTATION, [
         dict(type='mmcv.Resize', scale=(99, 77), interpolation='bicubic')]),
     'shorter edge and crop': (CLASSIFICATION, [

@@ -8,7 +8,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from mmghost.models import GhostNetV1, GhostNetV2, GhostNetV3
-from mmghost.models.atrous import SplitPhases, merge_phases
+from mmghost.models.atrous import MergePhases, SplitPhases
 from mmghost.models.dfc import DFCAttention
 from mmghost.models.ghostnet import GhostBottleneck, SqueezeExcite
 from tests.helpers import image, randomize, relative_error
@@ -106,7 +106,7 @@ class OnDenseMap(nn.Module):
     def forward(self, x, *others):
         def dense(y):
             for size in reversed(self.sizes[: self.splits]):
-                y = merge_phases(y, size)
+                y = MergePhases()(y, size)
             return y
 
         y = self.operator(dense(x), *map(dense, others))
@@ -165,7 +165,7 @@ def test_a_convolution_on_phases_is_a_dilated_convolution():
     x, weight = image(2, 6, 12, 20), image(6, 1, 5, 5, seed=2)
     on_phases = F.conv2d(SplitPhases()(x), weight, padding=2, groups=6)
     dilated = F.conv2d(x, weight, padding=4, dilation=2, groups=6)
-    torch.testing.assert_close(merge_phases(on_phases, (12, 20)), dilated)
+    torch.testing.assert_close(MergePhases()(on_phases, (12, 20)), dilated)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 2), (5, 4), (7, 7), (8, 3)])
@@ -174,7 +174,7 @@ def test_merging_undoes_splitting(size):
     phases = SplitPhases()(x)
     assert phases.shape == (12, 2, (size[0] + 1) // 2, (size[1] + 1) // 2)
     assert torch.equal(phases[4], x[1, :, ::2, ::2])
-    assert torch.equal(merge_phases(phases, size), x)
+    assert torch.equal(MergePhases()(phases, size), x)
 
 
 def test_dense_network_trains_every_parameter():

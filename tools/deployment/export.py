@@ -7,17 +7,21 @@ Examples:
         --size 320 320
     python tools/deployment/export.py CONFIG CHECKPOINT --to onnx --out exported --int8
     python tools/deployment/run_model.py exported/model.ncnn.param image.jpg --out seen.png
+    python tools/deployment/export_onnx.py CONFIG CHECKPOINT --out a.onnx \
+        --fixed --size 416 416                               # the same as --to onnx
 """
 
 import argparse
+import os
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.deploy.export import TARGETS, export_files
+from mmghost.deploy.converters import OPSET, TARGETS
+from mmghost.deploy.export import OPSETS, Options, export_files
 from mmghost.deploy.parity import NO_OBJECTS
-from mmghost.deploy.quantize import quantize_checked, training_images
+from mmghost.deploy.quantize import quantize, training_images
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.errors import UserError, cli_main
+from mmghost.errors import cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,39 +29,56 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='a config of mmdet, mmseg or mmpretrain')
-    parser.add_argument('checkpoint', help='the weights: a file or a URL')
-    parser.add_argument(
-        '--to', nargs='+', choices=TARGETS, required=True, help='the runtimes'
-    )
-    parser.add_argument('--out', required=True, help='the folder for the files')
-    parser.add_argument(
+    add = parser.add_argument
+    add('config', help='a config of mmdet, mmseg or mmpretrain')
+    add('checkpoint', help='the weights: a file or a URL')
+    add('--to', nargs='+', choices=TARGETS, required=True, help='the runtimes')
+    add('--out', required=True, help='the folder to write; for onnx also a file, .onnx')
+    add(
         '--size',
         type=int,
         nargs=2,
         metavar=('HEIGHT', 'WIDTH'),
-        help="the input's size, which ncnn, litert and executorch fix; default: from the "
-        'test pipeline',
+        help='size of the input, the only one of ncnn, litert, executorch and --fixed; '
+        'default: from the test pipeline',
     )
-    parser.add_argument(
+    add(
+        '--raw',
+        action='store_true',
+        help='leave out decoding, NMS and resizing: the outputs of the head',
+    )
+    add(
+        '--fixed',
+        action='store_true',
+        help='take one size of input and one batch only; default: any',
+    )
+    add('--batch', type=int, default=1, help='with --fixed the only batch')
+    add(
+        '--opset',
+        type=int,
+        default=OPSET,
+        help=f"version of ONNX's operators, {OPSETS[0]} to {OPSETS[-1]}; "
+        f'default: {OPSET}',
+    )
+    add(
         '--int8',
         type=int,
         nargs='?',
         const=64,
         metavar='IMAGES',
-        help='with --to onnx or openvino: also write model_int8, calibrated with this '
+        help='for onnx, openvino and litert: also write NAME_int8, calibrated with this '
         'many images of the training set (default: 64) and evaluated on the test set',
     )
-    parser.add_argument(
+    add(
         '--max-drop',
         type=float,
         default=1.0,
         help='with --int8: largest loss of the score in points; default: 1',
     )
-    parser.add_argument(
+    add(
         '--seven-bits',
         action='store_true',
-        help='with --int8: weights of 7 bits, for x86 CPUs without VNNI',
+        help='with --int8 of onnx: weights of 7 bits, for x86 CPUs without VNNI',
     )
     add_cfg_options(parser)
     return parser.parse_args()
@@ -66,21 +87,25 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Export as the command line says."""
     args = parse_args()
+    options = Options(args.size, args.raw, args.fixed, args.batch, args.opset)
     cfg = load_config(args.config, args.cfg_options)
     if args.int8 is not None:
-        if not {'onnx', 'openvino'} & set(args.to):
-            raise UserError('--int8 goes with --to onnx or openvino')
         training_images(cfg, args.int8)  # missing data are reported before the export
-    exports = export_files(cfg, args.checkpoint, args.to, args.out, args.size)
+    exports = export_files(cfg, args.checkpoint, args.to, args.out, options)
     for export in exports:
+        size = os.path.getsize(export.path) / 2**20
+        print(f'{export.metadata.task} -> {export.path} ({size:.1f} MiB)')
         for found in export.comparisons:
             n, height, width = found.size
-            print(f'{export.path} at {n} x {height}x{width} px: {found.result}')
+            print(f'compared at {n} x {height}x{width} px: {found.result}')
         if all(found.result == NO_OBJECTS for found in export.comparisons):
-            print(f'warning: {export.path}: nothing was compared, for want of objects')
+            print(
+                'warning: nothing was compared: this checkpoint finds no objects in '
+                'images of noise; check with --raw, or with a trained one'
+            )
     for export in exports:
-        if args.int8 is not None and export.path.endswith(('.onnx', '.xml')):
-            out, before, after = quantize_checked(
+        if args.int8 is not None:
+            out, before, after = quantize(
                 cfg, export.path, args.int8, args.max_drop, args.seven_bits
             )
             for name, value in after.items():

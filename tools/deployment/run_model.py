@@ -76,6 +76,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--threads', type=int, help="default: the backend's choice")
     parser.add_argument(
+        '--bf16', action='store_true', help='with openvino: compute in bfloat16'
+    )
+    parser.add_argument(
         '--facts', action='store_true', help="print the file's metadata and stop"
     )
     args = parser.parse_args()
@@ -138,7 +141,7 @@ def check_arguments(args: argparse.Namespace, task: str) -> None:
 
 def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     """Run as the command line says."""
-    runner = runtime.Runner(args.file, args.backend, args.threads)
+    runner = runtime.Runner(args.file, args.backend, args.threads, args.bf16)
     if args.facts:
         print(json.dumps(asdict(runner.metadata), indent=2, ensure_ascii=False))
         return

@@ -30,6 +30,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--backend', choices=BACKENDS, help='the runtime')
     parser.add_argument('--threads', type=int, help="default: the backend's choice")
+    parser.add_argument('--bf16', action='store_true', help='with openvino: bfloat16')
     parser.add_argument('--json', help='the file to write the metrics into')
     add_cfg_options(parser)
     return parser.parse_args()
@@ -39,7 +40,7 @@ def main() -> None:
     """Evaluate as the command line says."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    metrics = evaluate(cfg, args.file, args.backend, args.threads)
+    metrics = evaluate(cfg, args.file, args.backend, args.threads, args.bf16)
     for name, value in metrics.items():
         print(f'{name}: {value:.4f}')
     if args.json:

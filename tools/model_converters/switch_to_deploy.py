@@ -38,11 +38,10 @@ def main() -> None:
     add_cfg_options(parser)
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    done = deploy_checkpoint(cfg, args.checkpoint, args.out, tuple(args.size))
+    difference = deploy_checkpoint(cfg, args.checkpoint, args.out, tuple(args.size))
     print(
-        f'{args.out}: {done.folded} batch norms folded, {done.left} left in neck and '
-        f'head; maps differ by {done.difference:.1e} of the largest value, in double '
-        'precision'
+        f'{args.out}: batch norms of the backbone folded; its maps differ by '
+        f'{difference:.1e} of the largest value, in double precision'
     )
 
 

@@ -6,9 +6,7 @@ OpenMMLab's configs:
 - ``resize``: ``scale`` (width and height), ``keep_ratio``, ``interpolation``,
   ``backend`` (``'cv2'`` or ``'pillow'``); with ``keep_ratio`` as large as fits into
   ``scale``, whichever way round;
-- ``resize_by``: ``factor`` in place of ``scale``;
-- ``resize_edge``: ``scale`` (one number), ``edge`` (``'short'``, ``'long'``,
-  ``'width'`` or ``'height'``);
+- ``resize_edge``: ``scale`` (one number), ``edge`` (``'short'`` or ``'long'``);
 - ``center_crop``: ``size`` (width and height);
 - ``pad``: ``size`` or ``divisor``, and ``value``, on the right and at the bottom.
 """
@@ -156,23 +154,11 @@ def _resize(image, factor, step):
     return _to(image, factor, size, step)
 
 
-def _resize_by(image, factor, step):
-    height, width = image.shape[:2]
-    across, down = np.broadcast_to(step['factor'], 2).tolist()
-    size = int(width * across + 0.5), int(height * down + 0.5)
-    return _to(image, factor, size, step)
-
-
 def _resize_edge(image, factor, step):
     height, width = image.shape[:2]
-    edge, scale = step.get('edge', 'short'), step['scale']
-    if edge in ('short', 'long'):
-        edge = 'width' if (edge == 'short') == (width < height) else 'height'
-    if edge == 'width':
-        size = scale, int(scale * height / width)
-    else:
-        size = int(scale * width / height), scale
-    return _to(image, factor, size, step)
+    edge = (min if step.get('edge', 'short') == 'short' else max)(height, width)
+    scale = step['scale']
+    return _to(image, factor, (scale * width // edge, scale * height // edge), step)
 
 
 def _center_crop(image, factor, step):
@@ -195,7 +181,6 @@ def _pad(image, factor, step):
 
 OPS = dict(
     resize=_resize,
-    resize_by=_resize_by,
     resize_edge=_resize_edge,
     center_crop=_center_crop,
     pad=_pad,

@@ -86,8 +86,9 @@ class ModelMetadata:
             raise FileError(f'its metadata are damaged: {error}') from error
         if values.get('task') not in TASKS:
             raise FileError(
-                'it has no metadata of mmghost: only files exported by '
-                'tools/deployment/export_onnx.py say how an image is prepared for them'
+                'it has no metadata of mmghost: only files exported by tools/deployment/'
+                'export.py say how an image is prepared for them, inside or in a file '
+                'beside them that ends in .json'
             )
         return cls(**values)
 
@@ -101,12 +102,10 @@ class ModelMetadata:
         """Read what :meth:`save` wrote for a file.
 
         Raises:
-            FileError: If it is missing or damaged.
+            FileError: If it is damaged.
         """
-        beside = Path(f'{path}.json')
         try:
-            values = json.loads(beside.read_text(encoding='utf-8'))
-            properties = {f'{PREFIX}{k}': json.dumps(v) for k, v in values.items()}
-        except (OSError, ValueError) as error:
-            raise FileError(f'{beside} must lie beside the file: {error}') from error
-        return cls.from_properties(properties)
+            values = json.loads(Path(f'{path}.json').read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise FileError(f'its metadata are damaged: {error}') from error
+        return cls(**values)

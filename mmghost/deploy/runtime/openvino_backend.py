@@ -10,14 +10,14 @@ from .runner import Feed
 class Network:
     """A file in OpenVINO, ``.onnx`` or ``.xml``."""
 
-    def __init__(self, path: str, threads: int | None) -> None:
+    def __init__(self, path: str, threads: int | None, precision: str = 'f32') -> None:
         core = openvino.Core()
         model = core.read_model(path)
         # The metadata of an ONNX file are kept below `framework`.
         known = model.has_rt_info(['framework'])
         self.properties = model.get_rt_info(['framework']).value if known else {}
         # On CPUs that have bfloat16, it is the default.
-        settings: dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32'}
+        settings: dict[str, Any] = {'INFERENCE_PRECISION_HINT': precision}
         if threads:
             settings['INFERENCE_NUM_THREADS'] = threads
         self.model = core.compile_model(model, 'CPU', settings)

@@ -4,7 +4,6 @@ import importlib
 import importlib.util
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,29 +15,16 @@ from .results import Classification, Detections, SegmentationMap, paste_masks
 Feed = dict[str, np.ndarray]
 
 
-class Backend(NamedTuple):
-    """A runtime.
-
-    Args:
-        module: A module beside this one with a class ``Network(path, threads)``. It is
-            called with inputs by name, and returns outputs by name or in the order of
-            ``metadata.outputs``; ``inputs`` are the names of the inputs, ``properties``
-            the metadata that the file has in it, if it has.
-        package: What to install for it.
-        suffixes: Suffixes of the files that it runs.
-    """
-
-    module: str
-    package: str
-    suffixes: tuple[str, ...]
-
-
+# What to install for each runtime, and the suffixes of the files that it runs. Beside
+# this module, `NAME_backend` has a class `Network(path, threads)`. It is called with
+# inputs by name, and returns outputs by name or in the order of `metadata.outputs`;
+# `inputs` are the names of the inputs, `properties` the metadata that a file has in it.
 BACKENDS = {
-    'onnxruntime': Backend('onnx_backend', 'onnxruntime', ('.onnx',)),
-    'openvino': Backend('openvino_backend', 'openvino', ('.onnx', '.xml')),
-    'ncnn': Backend('ncnn_backend', 'ncnn', ('.param',)),
-    'litert': Backend('litert_backend', 'ai-edge-litert', ('.tflite',)),
-    'executorch': Backend('executorch_backend', 'executorch', ('.pte',)),
+    'onnxruntime': ('onnxruntime', ('.onnx',)),
+    'openvino': ('openvino', ('.onnx', '.xml')),
+    'ncnn': ('ncnn', ('.param',)),
+    'litert': ('ai-edge-litert', ('.tflite',)),
+    'executorch': ('executorch', ('.pte',)),
 }
 
 
@@ -49,6 +35,7 @@ class Runner:
         path: The file.
         backend: One of ``BACKENDS``; None is the first installed one for such files.
         threads: Number of threads; None is the backend's choice.
+        bf16: OpenVINO only: compute in bfloat16, on CPUs that have it.
 
     Raises:
         FileError: If the file cannot be used, or the backend is not installed.
@@ -64,27 +51,30 @@ class Runner:
         path: str | os.PathLike,
         backend: str | None = None,
         threads: int | None = None,
+        bf16: bool = False,
     ) -> None:
         self.path = os.fspath(path)
         self.backend = backend = choose_backend(self.path, backend)
+        if bf16 and backend != 'openvino':
+            raise FileError(f'{path}: bf16 goes with openvino, not {backend}')
         try:
-            module = importlib.import_module(
-                f'.{BACKENDS[backend].module}', __package__
-            )
+            module = importlib.import_module(f'.{backend}_backend', __package__)
         except ImportError as error:
             raise FileError(
                 f'{backend} is not installed, or broken ({error}): '
-                f'pip install {BACKENDS[backend].package}'
+                f'pip install {BACKENDS[backend][0]}'
             ) from error
+        settings = dict(precision='bf16') if bf16 else {}
         try:
-            self.network = module.Network(self.path, threads)
+            self.network = module.Network(self.path, threads, **settings)
         except Exception as error:  # each backend has classes of its own
             raise FileError(f'{path} cannot be run in {backend}: {error}') from error
         try:
-            if hasattr(self.network, 'properties'):
-                self.metadata = ModelMetadata.from_properties(self.network.properties)
-            else:
+            if os.path.exists(f'{self.path}.json'):
                 self.metadata = ModelMetadata.load(self.path)
+            else:
+                inside = getattr(self.network, 'properties', {})
+                self.metadata = ModelMetadata.from_properties(inside)
         except FileError as error:
             raise FileError(f'{path}: {error}') from error
 
@@ -181,9 +171,11 @@ def choose_backend(path: str, backend: str | None) -> str:
     if not os.path.isfile(path):
         raise FileError(f'{path}: there is no such file')
     suffix = Path(path).suffix.lower()
-    able = [name for name, b in BACKENDS.items() if suffix in b.suffixes]
+    able = {name: p for name, (p, suffixes) in BACKENDS.items() if suffix in suffixes}
     if not able:
-        known = sorted({s for b in BACKENDS.values() for s in b.suffixes})
+        known = sorted(
+            {suffix for _, suffixes in BACKENDS.values() for suffix in suffixes}
+        )
         raise FileError(
             f'{path}: is not an exported file; they end in {", ".join(known)}'
         )
@@ -191,9 +183,8 @@ def choose_backend(path: str, backend: str | None) -> str:
         if backend not in able:
             raise FileError(f'{path}: {suffix} files run in {" or ".join(able)}')
         return backend
-    for name in able:
-        if importlib.util.find_spec(BACKENDS[name].package.replace('-', '_')):
+    for name, package in able.items():
+        if importlib.util.find_spec(package.replace('-', '_')):
             return name
-    raise FileError(
-        f'{path} needs {" or ".join(able)}: pip install {BACKENDS[able[0]].package}'
-    )
+    package = next(iter(able.values()))
+    raise FileError(f'{path} needs {" or ".join(able)}: pip install {package}')
