@@ -1,0 +1,8 @@
+# mmpretrain's MobileNetV3 large on Tiny ImageNet. Only backbone and activation differ
+# from ghostnetv2-1.0_tiny-imagenet-100.py.
+# Numbers: not trained by this project yet.
+_base_ = './ghostnetv2-1.0_tiny-imagenet-100.py'
+
+model = dict(
+    backbone=dict(_delete_=True, type='MobileNetV3', arch='large'),
+    head=dict(act_cfg=dict(type='HSwish')))

@@ -1,0 +1,44 @@
+# A light DeepLabV3+ with GhostNetV2 1.0 at output stride 16 on CamVid, from scratch on
+# one CPU core: the first of several configs that compare backbones, output strides and
+# pretraining under the same head, budget and seeds. One process, batch 8. From a
+# checkpoint of ghostnetv2-1.0_tiny-imagenet-100.py:
+#   python tools/train.py THIS_CONFIG --cfg-options \
+#       model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=PATH
+# Numbers: not trained by this project yet.
+_base_ = [
+    '../_base_/models/deeplabv3plus_ghostnetv2.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/runtimes/segmentation.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=(320, 320), seg_pad_val=11),
+    backbone=dict(output_stride=16, init_cfg=None),
+    decode_head=dict(
+        channels=128,
+        dilations=(1, 3, 6, 9),
+        c1_channels=48,
+        num_classes=11,
+        ignore_index=11),
+    auxiliary_head=None)
+
+max_iters = 4000
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=0.001, weight_decay=0.05),
+    clip_grad=dict(max_norm=10))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(
+        type='PolyLR', eta_min=1e-5, power=0.9, begin=100, end=max_iters, by_epoch=False),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=8)
+
+randomness = dict(seed=0)
+custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
+default_hooks = dict(
+    logger=dict(interval=50),
+    checkpoint=dict(interval=500, max_keep_ckpts=1, save_best=None))
