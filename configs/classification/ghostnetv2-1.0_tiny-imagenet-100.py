@@ -1,7 +1,7 @@
 # GhostNetV2 1.0 on 100 classes of Tiny ImageNet at 64 px, from scratch on one CPU core:
-# the pretraining of a small chain of trainings, where ImageNet cannot be had. 128 images per step,
-# 20 epochs, the same recipe for each of the four networks. A network of this config
-# knows 64 px images; it is no substitute for the release's weights.
+# the pretraining of a small chain of trainings, where ImageNet cannot be had. 128 images
+# per step, 20 epochs, the same recipe for each of the four networks. A network of this
+# config knows 64 px images; it is no substitute for the release's weights.
 #   OMP_NUM_THREADS=1 python tools/train.py \
 #       configs/classification/ghostnetv2-1.0_tiny-imagenet-100.py
 # Numbers: not trained by this project yet.
