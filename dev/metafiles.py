@@ -55,14 +55,21 @@ COLLECTIONS = {
     'RTMDet': ('RTMDet', *RTMDET),
     'ASPPHead': ('DeepLabV3', *DEEPLABV3),
     'DepthwiseSeparableASPPHead': ('DeepLabV3+', *DEEPLABV3PLUS),
+    'FPNHead': ('Semantic FPN', 'Panoptic Feature Pyramid Networks', '1901.02446'),
     'GlobalLRASPPHead': ('LR-ASPP', *MOBILENETV3),
     'GhostNetV2': ('GhostNetV2', *GHOSTNETV2),
+    'GhostNetV3': (
+        'GhostNetV3',
+        'GhostNetV3: Exploring the Training Strategies for Compact Models',
+        '2404.11202',
+    ),
     'GhostNetV1': (
         'GhostNet',
         'GhostNet: More Features from Cheap Operations',
         '1911.11907',
     ),
     'MobileNetV3': ('MobileNetV3', *MOBILENETV3),
+    'MobileNetV2': ('MobileNetV2', *MOBILENETV2),
 }
 # By the last word of the config's name.
 DATASETS = {
@@ -75,6 +82,8 @@ DATASETS = {
     'nuclei': 'Nuclei',
     'nuclei-semseg': 'Nuclei',
     'sign-digits': 'Sign Language Digits',
+    'tiny-imagenet': 'Tiny ImageNet',
+    'camvid': 'CamVid',
 }
 TASKS = {
     'top-1, %': ('Image Classification', 'Top 1 Accuracy'),

@@ -1,6 +1,5 @@
-# GhostNetV1 1.1 on ImageNet-1k, the baseline without DFC attention. Its authors
-# published no command for training it, so it gets the recipe of GhostNetV2, which makes
-# the two comparable: 8 GPUs x 128 images, 450 epochs, from scratch.
+# GhostNetV1 1.1 on ImageNet-1k by the recipe of GhostNetV2, as
+# ghostnetv1-1.0_8xb128_in1k.py says: 8 GPUs x 128 images, 450 epochs, from scratch.
 # Numbers: top-1 74.5 in the figure of GhostNetV2's release; not trained by this
 # project.
 _base_ = './ghostnetv2-1.0_8xb128_in1k.py'

@@ -3,6 +3,8 @@
 # 1333x800.
 # Weights: ImageNet, from the release, downloaded on first use. Offline and from
 # scratch: retinanet_ghostnetv2-1.0_fpn_1x_coco.py.
+# GhostNetV3's weights (docs/weights.md):
+#   --cfg-options model.backbone.init_cfg.checkpoint=timm/ghostnetv3_100.in1k
 # Numbers: no published AP with this backbone was found.
 _base_ = [
     '../_base_/models/mask-rcnn_ghostnetv2_fpn.py',

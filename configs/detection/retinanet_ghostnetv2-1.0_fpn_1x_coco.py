@@ -6,6 +6,8 @@
 # From scratch, batch norm must learn and nothing may be frozen:
 #   --cfg-options model.backbone.init_cfg=None model.backbone.norm_eval=False
 #                 model.backbone.frozen_stages=-1
+# GhostNetV3's weights (docs/weights.md):
+#   --cfg-options model.backbone.init_cfg.checkpoint=timm/ghostnetv3_100.in1k
 # Numbers: no published AP with this backbone was found. The 1x of mmdet's ResNet-18 has
 # 31.7; the 26.6 of the GhostNet paper is from another recipe and no target for this
 # one.

@@ -5,6 +5,9 @@
 # Weights: ImageNet, from the release, downloaded on first use. Offline:
 #   --cfg-options model.backbone.init_cfg.checkpoint=PATH/ck_ghostnetv2_10.pth.tar
 # From scratch: --cfg-options model.backbone.init_cfg=None
+# GhostNetV3's weights (docs/weights.md):
+#   --cfg-options model.backbone.type=GhostNetV3
+#                 model.backbone.init_cfg.checkpoint=timm/ghostnetv3_100.in1k
 # Numbers: no published AP with this backbone was found; the MobileNetV2 of the zoo,
 # from scratch, has 21.3.
 _base_ = 'mmdet::ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py'

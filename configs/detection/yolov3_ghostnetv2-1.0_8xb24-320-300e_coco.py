@@ -2,6 +2,9 @@
 # (yolov3_mobilenetv2_8xb24-320-300e_coco) with another backbone. It differs from
 # yolov3_ghostnetv2-1.0_8xb24-ms-416-300e_coco.py in input size and anchors; weights and
 # training from scratch are explained there. 8 GPUs x 24 images.
+# GhostNetV3's weights (docs/weights.md):
+#   --cfg-options model.backbone.type=GhostNetV3
+#                 model.backbone.init_cfg.checkpoint=timm/ghostnetv3_100.in1k
 # Numbers: AP 22.3 is quoted from the paper (unconfirmed: not seen in a source here);
 # the MobileNetV2 of the zoo has 22.2. MACs of the whole classifier at 320 px, counted
 # by this project: 341 M, and 612 M for MobileNetV2, for which the zoo lists none.

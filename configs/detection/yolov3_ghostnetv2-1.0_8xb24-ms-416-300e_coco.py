@@ -5,6 +5,9 @@
 # Weights: ImageNet, from the release, downloaded on first use. Offline:
 #   --cfg-options model.backbone.init_cfg.checkpoint=PATH/ck_ghostnetv2_10.pth.tar
 # From scratch: --cfg-options model.backbone.init_cfg=None
+# GhostNetV3's weights (docs/weights.md):
+#   --cfg-options model.backbone.type=GhostNetV3
+#                 model.backbone.init_cfg.checkpoint=timm/ghostnetv3_100.in1k
 # Numbers: AP 24.1 is quoted from the paper (unconfirmed: not seen in a source here);
 # the MobileNetV2 of the zoo has 23.9. MACs of the whole classifier at 416 px, counted
 # by this project: 570 M, and 1034 M for MobileNetV2, for which the zoo lists none.

@@ -4,6 +4,9 @@
 # Weights: ImageNet, from the release, downloaded on first use. Offline:
 #   --cfg-options model.backbone.init_cfg.checkpoint=PATH/ck_ghostnetv2_10.pth.tar
 # From scratch: --cfg-options model.backbone.init_cfg=None
+# GhostNetV3's weights (docs/weights.md):
+#   --cfg-options model.backbone.type=GhostNetV3
+#                 model.backbone.init_cfg.checkpoint=timm/ghostnetv3_100.in1k
 # Numbers: the MobileNetV2 of the zoo has mIoU 34.08. 35.52 is quoted for GhostNetV2 1.0
 # (unconfirmed, output stride not known).
 _base_ = [

@@ -1,6 +1,9 @@
 # DeepLabV3+ with GhostNetV2 1.0 at output stride 8 on ADE20K: the recipe of mmseg's
 # mobilenet-v2-d8_deeplabv3plus_4xb4-160k_ade20k-512x512 with another backbone.
 # 4 GPUs x 4 images, 160 000 iterations, 512x512. Weights: ImageNet, from the release.
+# GhostNetV3's weights (docs/weights.md):
+#   --cfg-options model.backbone.type=GhostNetV3
+#                 model.backbone.init_cfg.checkpoint=timm/ghostnetv3_100.in1k
 # Numbers: the MobileNetV2 of the zoo has mIoU 34.02; none with this backbone was found.
 _base_ = [
     '../_base_/models/deeplabv3plus_ghostnetv2.py',

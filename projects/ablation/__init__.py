@@ -1,7 +1,8 @@
-"""The networks and attentions that table 5 of the GhostNetV2 paper compares."""
+"""Networks and attentions that only the ablations of the GhostNetV2 paper need."""
 
 from .attention import CBAMAttention, CoordAttention, DFCPlugin, SEAttention
 from .mobilenetv2 import AttentionMobileNetV2
+from .unshared import UnsharedGhostNetV2
 
 __all__ = [
     'AttentionMobileNetV2',
@@ -9,4 +10,5 @@ __all__ = [
     'CoordAttention',
     'DFCPlugin',
     'SEAttention',
+    'UnsharedGhostNetV2',
 ]

@@ -17,7 +17,6 @@ import argparse
 import gc
 import hashlib
 import json
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -29,7 +28,8 @@ from mmengine.config import Config
 from torch.utils.benchmark import Timer
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.analysis import Complexity, complexity
+from dev.ledger import option_words
+from mmghost.analysis import Complexity, complexity, default_shape
 from mmghost.checks.toolbox import toolbox_of
 from mmghost.engine.building import build_model
 from mmghost.engine.launch import load_config, prepare_train, run_train
@@ -88,6 +88,8 @@ def proxy_config(proxy: Config, row: Config) -> Config:
     for key in ('num_classes', 'loss', 'topk'):
         if key in head:
             cfg.model.head[key] = head[key]
+    if 'image_size' in cfg.model.backbone:  # of a network for one size
+        cfg.model.backbone.image_size = default_shape(proxy)[0]
     for key in ('data_preprocessor', 'train_cfg'):
         cfg.model.pop(key, None)
         if key in proxy.model:
@@ -254,12 +256,7 @@ def spread(values: Sequence[float]) -> str:
 
 def command(row: Row) -> str:
     """Return the command that trains a row on ImageNet."""
-    words = [
-        shlex.quote(f'{key}={json.dumps(value)}')
-        if isinstance(value, list)
-        else f'{key}={value}'
-        for key, value in row.options.items()
-    ]
+    words = option_words(row.options)
     options = f' --cfg-options {" ".join(words)}' if words else ''
     return f'bash tools/dist_train.sh {row.config} 8{options}'
 

@@ -51,7 +51,8 @@ TITLES = {
     '9': 'gate, before or after up-sampling',
     '10': 'down- and up-sampling',
 }
-# Not known to be in the paper: `both` of 8; `conv-nearest` and `full-size` of 10.
+# Not known to be in the paper: `equations` of 6; `both` of 8; `conv-nearest` and `full-size`
+# of 10.
 TABLES: dict[str, dict[str, Row]] = {
     '5': {
         'none': Row(f'{OURS}/mobilenet-v2_8xb128_in1k.py', {}),
@@ -67,6 +68,7 @@ TABLES: dict[str, dict[str, Row]] = {
         '7': dfc(kernel_size=7),
         '9-7-5-5': dfc(kernel_size=[9, 7, 5, 5]),
         '11-9-7-7': dfc(kernel_size=[11, 9, 7, 7]),
+        'equations': Row(f'{OURS}/ghostnetv2-unshared_8xb128_in1k.py', {}),
     },
     '7': {
         'none': NONE,
@@ -84,6 +86,7 @@ TABLES: dict[str, dict[str, Row]] = {
         'both': dfc(position='both'),
     },
     '9': {
+        'none': dfc(gate='none'),
         'sigmoid-before': dfc(),
         'hard-sigmoid-before': dfc(gate='hard_sigmoid'),
         'clip-before': dfc(gate='clip'),
@@ -99,6 +102,7 @@ TABLES: dict[str, dict[str, Row]] = {
         'avg-bilinear-aligned': dfc(**BILINEAR, align_corners=True),  # MindSpore's
         'avg-bicubic': dfc(upsample='bicubic'),
         'max-bilinear': dfc(downsample='max', **BILINEAR),
+        'max-bicubic': dfc(downsample='max', upsample='bicubic'),
         'full-size': dfc(downsample='none'),
     },
 }

@@ -28,11 +28,11 @@ DATA = r'(?P<data>[a-z0-9]+(?:-[a-z]+)*)(?:-(?P<size>\d+(?:x\d+)?))?'
 RULES = {
     'detection': (
         rf'(?P<model>retinanet|faster-rcnn|mask-rcnn|yolov3|ssdlite|rtmdet)_{BACKBONE}'
-        rf'(?:_fpn|_light)?(?:_(?P<schedule>1x)'
+        rf'(?:_fpn|_light)?(?:_(?P<schedule>(?:adamw-)?1x)'
         rf'|_{BATCH}(?:-ms)?(?:-(?P<input>\d+))?-(?P<epochs>\d+)e)?_{DATA}'
     ),
     'segmentation': (
-        rf'{BACKBONE}_(?P<model>deeplabv3plus|deeplabv3|lraspp)'
+        rf'{BACKBONE}_(?P<model>deeplabv3plus|deeplabv3|lraspp|fpn)'
         rf'(?:_{BATCH}-(?P<iterations>\d+)k)?_{DATA}'
     ),
     'classification': (

@@ -1,17 +1,21 @@
-"""SE, CBAM, Coordinate Attention and DFC against timm's code, mmcv and by hand."""
+"""The attentions against timm's code, mmcv and by hand."""
 
 import pytest
 import torch
 import torch.nn as nn
 from mmcv.cnn import build_plugin_layer
 
+from mmghost.analysis import complexity
+from mmghost.models import DFCAttention, GhostNetV2
 from projects.ablation import (
     AttentionMobileNetV2,
     CBAMAttention,
     CoordAttention,
     DFCPlugin,
     SEAttention,
+    UnsharedGhostNetV2,
 )
+from projects.ablation.unshared import AxisFC
 from tests.helpers import image, randomize, relative_error
 
 KINDS = [SEAttention, CBAMAttention, CoordAttention, DFCPlugin]
@@ -133,3 +137,32 @@ def test_dfc_gates_the_expansion_and_others_weigh_the_depthwise_map():
             out = depthwise(out * block.attention(x, out))
         assert torch.equal(block(x), x + project(out))
         assert not hasattr(model.layer2[0], 'attention')
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+def test_the_equations_with_shared_weights_are_the_releases_convolution(axis):
+    kernel, padding = ((5, 1), (2, 0)) if axis == 0 else ((1, 5), (0, 2))
+    conv = nn.Conv2d(6, 6, kernel, padding=padding, groups=6, bias=False).double()
+    fc = AxisFC(6, 9, axis).double()
+    weight = torch.zeros(6, 9, 9, 9, dtype=torch.double)
+    for i in range(9):  # a position, and what it reads: itself and two on each side
+        for k in range(max(0, i - 2), min(9, i + 3)):
+            there = (slice(None), i) if axis == 0 else (slice(None), slice(None), i)
+            weight[there][..., k] = conv.weight.flatten(1)[:, k - i + 2, None]
+    fc.weight.data = weight
+    x = image(2, 6, 9, 9).double()
+    assert relative_error(fc(x), conv(x)) < ROUNDING
+
+
+def test_the_network_of_the_equations_trains_at_its_size_and_costs_its_weights():
+    model = UnsharedGhostNetV2(0.5, out_indices=5, image_size=128)
+    model(image(2, 3, 128, 128))[0].square().mean().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    with pytest.raises(ValueError, match=r'not 16x16: set image_size'):
+        model(image(1, 3, 64, 64))
+    # As many multiplications as weights; the convolutions had 10 for each position.
+    more = sum(m.weight.numel() for m in model.modules() if isinstance(m, AxisFC))
+    gates = [m for m in model.modules() if isinstance(m, DFCAttention)]
+    less = sum(10 * g[0].out_channels * g[2].side ** 2 for g in gates)
+    released = complexity(GhostNetV2(0.5, out_indices=5), (128, 128)).macs
+    assert complexity(model, (128, 128)).macs == released + more - less
