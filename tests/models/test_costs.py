@@ -16,6 +16,14 @@ from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2
 )
 def test_v2_costs_equal_the_released_codes_to_the_digit(width, params, macs):
     assert complexity(GhostNetClassifier(width)) == (params, macs)
+    folded_v3 = GhostNetClassifier(width, branches=3).switch_to_deploy()
+    assert complexity(folded_v3).macs == macs
+
+
+def test_v3_costs_more_while_training():
+    # Counted from timm's ghostnetv3_100.
+    v3 = GhostNetClassifier(branches=3)
+    assert complexity(v3) == (8_129_028, 404_128_320)
 
 
 @pytest.mark.parametrize(
