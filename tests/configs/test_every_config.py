@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 import torch.nn as nn
@@ -112,12 +111,6 @@ def train_a_step(cfg: Config, model: nn.Module, shapes: Path) -> None:
     assert len(moved) > 0.5 * len(trained)
 
 
-def flat(outputs) -> list[torch.Tensor]:
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    return [tensor for output in outputs for tensor in flat(output)]
-
-
 @pytest.mark.parametrize('name', MARKED)
 def test_every_config_trains_a_step_and_its_export_agrees(
     name, root, shapes, tmp_path, monkeypatch
@@ -131,8 +124,7 @@ def test_every_config_trains_a_step_and_its_export_agrees(
     checkpoint, out = tmp_path / 'a.pth', tmp_path / 'a.onnx'
     torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
     command = ['export_onnx.py', str(path), str(checkpoint), '--out', str(out)]
-    two_stage = 'rcnn' in name
-    if not two_stage:
+    if 'rcnn' not in name:  # two stages have no raw outputs
         command.append('--raw')
     if name in QUICK:  # is checked at this size only; the others at several
         command += ['--fixed', '--size', '320', '320']
@@ -140,15 +132,3 @@ def test_every_config_trains_a_step_and_its_export_agrees(
     # It compares the file with the toolbox, and fails where they disagree.
     runpy.run_path(str(root / 'tools/deployment/export_onnx.py'), run_name='__main__')
     assert out.is_file()
-    if two_stage:  # has no raw outputs; its detections are compared in tests/deploy
-        return
-    session = onnxruntime.InferenceSession(str(out))
-    images = torch.randn(1, 3, 320, 320)
-    results = session.run(None, {session.get_inputs()[0].name: images.numpy()})
-    with torch.no_grad():
-        expected = flat(model.eval()(images, mode='tensor'))
-    assert len(results) == len(expected)
-    for result, reference in zip(results, expected):
-        # Folded batch norms and the order of float32 sums, against the range.
-        limit = 1e-3 * max(1, reference.abs().max().item())
-        assert np.abs(result - reference.numpy()).max() < limit

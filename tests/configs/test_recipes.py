@@ -140,17 +140,6 @@ def test_released_weights_are_those_of_version_and_width(name):
 # Detection: inherited from mmdet but for the backbone, so what is ours is checked.
 
 
-@pytest.mark.parametrize('name', [name for name in DETECTION if '_ghostnet' in name])
-def test_the_neck_reads_the_channels_of_the_backbone(name):
-    cfg = load(name)
-    cfg.model.backbone.init_cfg = None
-    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
-        channels = MODELS.build(cfg.model.backbone).out_channels
-    if cfg.model.neck.type == 'YOLOV3Neck':  # the deepest comes first
-        channels = channels[::-1]
-    assert tuple(cfg.model.neck.in_channels) == channels
-
-
 @pytest.mark.parametrize('detector', ['retinanet', 'faster-rcnn', 'mask-rcnn'])
 def test_1x_configs_are_those_of_mmdet_with_another_backbone(detector):
     folder = detector.replace('-', '_')
@@ -299,18 +288,6 @@ def plain(cfg):
         drop = ('reduce_zero_label', 'backend_args')
         return {k: plain(v) for k, v in cfg.items() if k not in drop}
     return [plain(v) for v in cfg] if isinstance(cfg, list | tuple) else cfg
-
-
-def test_segmentation_heads_read_stages_3_and_4_and_lraspp_the_last_one():
-    for model in (load(name).model for name in LONG if 'ade20k' in name):
-        stages = model.backbone.out_indices
-        if model.decode_head.type == 'GlobalLRASPPHead':
-            assert stages == (1, 2, 5)
-        elif model.decode_head.type == 'FPNHead':
-            assert stages == (1, 2, 3, 4)
-        else:
-            assert stages[model.decode_head.in_index] == 4
-            assert stages[model.auxiliary_head.in_index] == 3
 
 
 def test_lraspp_is_mmsegs_where_the_window_is_the_map_and_serves_smaller_maps():
