@@ -3,7 +3,8 @@
 # pretraining under the same head, budget and seeds. One process, batch 8. From a
 # checkpoint of ghostnetv2-1.0_tiny-imagenet-100.py:
 #   python tools/train.py THIS_CONFIG --cfg-options \
-#       model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=PATH
+#       model.backbone.init_cfg._delete_=True model.backbone.init_cfg.type=Pretrained \
+#       model.backbone.init_cfg.checkpoint=PATH
 # Numbers: not trained by this project yet.
 _base_ = [
     '../_base_/models/deeplabv3plus_ghostnetv2.py',

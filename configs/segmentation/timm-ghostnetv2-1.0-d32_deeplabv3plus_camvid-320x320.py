@@ -1,7 +1,7 @@
 # timm's GhostNetV2 on CamVid through mmpretrain's TIMMBackbone, the way without mmghost:
 # stride 32 only, cut at the first bottleneck of each stride. Only the backbone differs
 # from the config of GhostNetV2 at stride 32. Weights of mmpretrain's training go in as
-# timm's own file (tools/model_converters/convert_weights.py --to timm):
+# timm's own file (tools/model_converters/convert_weights.py --to release):
 #   --cfg-options model.backbone.pretrained=True \
 #       model.backbone.pretrained_cfg_overlay.file=PATH
 # Numbers: not trained by this project yet.
