@@ -3,14 +3,7 @@
 import string
 from collections.abc import Iterable
 
-import matplotlib
-from matplotlib.font_manager import (
-    FontProperties,
-    findfont,
-    findSystemFonts,
-    fontManager,
-    get_font,
-)
+from matplotlib import font_manager, rcParams
 from mmengine.logging import print_log
 
 
@@ -19,17 +12,19 @@ def use_font_for(names: Iterable[str]) -> None:
 
     Its own font lacks Chinese ones among others, and draws an empty box for each.
     """
-    letters = set(map(ord, ''.join(names))) | set(map(ord, string.printable[:-5]))
-    lacking = letters - get_font(findfont(FontProperties())).get_charmap().keys()
-    for path in sorted(findSystemFonts()) if lacking else ():
+    letters = set(map(ord, string.printable[:-5] + ''.join(names)))
+    own = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    lacking = letters - own.get_charmap().keys()
+    for path in sorted(font_manager.findSystemFonts()) if lacking else ():
         try:
-            font = get_font(path)
+            font = font_manager.get_font(path)
         except RuntimeError:  # a bitmap font
             continue
         if letters <= font.get_charmap().keys():
-            fontManager.addfont(path)
-            for family in ('font.sans-serif', 'font.monospace'):
-                matplotlib.rcParams[family] = [font.family_name]
+            font_manager.fontManager.addfont(path)
+            rcParams['font.sans-serif'] = rcParams['font.monospace'] = [
+                font.family_name
+            ]
             return
     if lacking:
         shown = ''.join(map(chr, sorted(lacking)[:12]))

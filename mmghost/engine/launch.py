@@ -29,6 +29,7 @@ from ..checks.problems import near_file
 from ..checks.toolbox import toolbox_of, type_name
 from ..errors import UserError, did_you_mean
 from .checkpoints import for_mmengine, is_deployed, last_whole, read_checkpoint
+from .fonts import use_font_for
 from .hooks.interrupt_hook import InterruptHook
 from .hooks.preflight_hook import PreflightHook
 
@@ -352,7 +353,11 @@ def run_test(cfg: Config) -> dict[str, float]:
         UserError: If the config, the data or the checkpoint must be fixed first.
     """
     with explained(cfg):
-        return _checked_runner(cfg, ['test']).test()
+        runner = _checked_runner(cfg, ['test'])
+        hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
+        if hook.get('draw') or hook.get('enable'):
+            use_font_for(runner.test_dataloader.dataset.metainfo.get('classes') or ())
+        return runner.test()
 
 
 def _checked_runner(cfg: Config, loaders: list[str]) -> Runner:

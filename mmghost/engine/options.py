@@ -11,11 +11,7 @@ class CfgOptions(DictAction):
     """mmengine's ``KEY=VALUE ...``, with an error of argparse for text it cannot read."""
 
     def __call__(self, parser: ArgumentParser, *args: Any) -> None:
-        """Add the settings to those given before.
-
-        Raises:
-            ArgumentError: If one of them cannot be read.
-        """
+        """Add the settings, or raise an ArgumentError."""
         try:
             super().__call__(parser, *args)
         except (ValueError, AssertionError, RecursionError):
@@ -29,13 +25,7 @@ class CfgOptions(DictAction):
 def add_cfg_options(
     parser: ArgumentParser, what: str = 'the config', such_as: str = ''
 ) -> None:
-    """Add the flag ``--cfg-options`` to a tool.
-
-    Args:
-        parser: The parser of the tool.
-        what: Whose settings these are, for the help.
-        such_as: Examples, for the help.
-    """
+    """Add ``--cfg-options`` to a tool; its help names whose settings, and examples."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -46,14 +36,9 @@ def add_cfg_options(
 
 
 def parse_launched(parser: ArgumentParser, scripts: str) -> Namespace:
-    """Parse the command line of a tool that may run in several processes.
+    """Parse the command line of a tool that ``scripts`` start in several processes.
 
-    Args:
-        parser: The parser of the tool; it gets the flags of launchers.
-        scripts: The scripts that set ``--launcher``, for the help.
-
-    Returns:
-        The arguments. The variable ``LOCAL_RANK`` is set.
+    The variable ``LOCAL_RANK`` is set.
     """
     parser.add_argument(
         '--launcher',

@@ -9,6 +9,7 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import TRANSFORMS, VISUALIZERS, init_default_scope
 from mmengine.utils import get_object_from_string
@@ -39,6 +40,9 @@ def _inferencer(scope: str, cfg: Config, model: nn.Module) -> Any:
             self, cfg: Config, weights: nn.Module, device: Any
         ) -> nn.Module:
             return weights
+
+        def _init_collate(self, cfg: Config) -> Any:
+            return pseudo_collate  # mmengine warns before it takes it
 
     return Inferencer(*[model] if scope == 'mmpretrain' else [cfg, model])
 
@@ -129,27 +133,22 @@ class Predictor:
         pixels = (
             mmcv.imread(image, channel_order='rgb') if is_file else image[..., ::-1]
         )
+        draw = self.visualizer
         if self.scope == 'mmpretrain':
-            return self.visualizer.visualize_cls(
-                pixels, sample, classes=self.classes, draw_gt=False
-            )
-        ascii_only = all(map(str.isascii, self.classes or ()))
-        extra = dict(with_labels=ascii_only)  # mmseg writes them with OpenCV
-        if self.scope == 'mmdet':
-            extra = dict(pred_score_thr=score_thr)
+            return draw.visualize_cls(pixels, sample, self.classes, draw_gt=False)
         with warnings.catch_warnings():
             # A box or its name may reach over the border: what is inside is drawn.
             warnings.filterwarnings('ignore', '.* is out of bounds')
-            self.visualizer.add_datasample('', pixels, sample, draw_gt=False, **extra)
-            if self.scope == 'mmseg' and not ascii_only:
-                self._write_names(sample.pred_sem_seg.data[0])
-            return self.visualizer.get_image()
-
-    def _write_names(self, labels: torch.Tensor) -> None:
-        for label in labels.unique().long().tolist():
-            places = (labels == label).nonzero()
-            name, (y, x) = self.classes[label], places[len(places) // 2].tolist()
-            box = dict(facecolor='black', alpha=0.8, pad=0.7, edgecolor='none')
-            self.visualizer.draw_texts(
-                name, torch.tensor([x, y]), colors='w', bboxes=box
-            )
+            if self.scope == 'mmdet':
+                extra = dict(draw_gt=False, pred_score_thr=score_thr)
+                draw.add_datasample('', pixels, sample, **extra)
+                return draw.get_image()
+            # mmseg writes the names with OpenCV, which has ASCII letters alone.
+            draw.add_datasample('', pixels, sample, draw_gt=False, with_labels=False)
+            labels = sample.pred_sem_seg.data[0].long()
+            for label in labels.unique().tolist() if self.classes else ():
+                places = (labels == label).nonzero()
+                place = places[len(places) // 2].flip(0)
+                box = dict(facecolor='black', alpha=0.8, pad=0.7, edgecolor='none')
+                draw.draw_texts(self.classes[label], place, colors='w', bboxes=box)
+            return draw.get_image()

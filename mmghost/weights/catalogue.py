@@ -1,7 +1,6 @@
 """The published weights, from ``models.json``, and networks with them in one call."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -103,8 +102,6 @@ def get_model(
         checkpoint = tags[tag].url
         if tags[tag].dfc:
             kwargs.setdefault('dfc', tags[tag].dfc)
-    elif tag and not os.path.exists(tag) and (hint := did_you_mean(str(tag), tags, 1)):
-        raise WeightsError(f'pretrained={tag!r}: there is no such file{hint}')
     if 'out_indices' in kwargs:
         cls = (GhostNetV1, GhostNetV2, GhostNetV3)[found.version - 1]
         model: GhostNet = cls(found.width, **kwargs)

@@ -37,9 +37,7 @@ class Network:
 def infer_network(state: Mapping[str, Tensor]) -> Network:
     """Infer the network from its weights, by this project's names, or part of them."""
     blocks = {name.split('.')[1] for name in state if name.startswith('blocks.')}
-    groups = 0
-    while str(groups) in blocks:
-        groups += 1
+    groups = next(i for i in range(len(blocks) + 1) if str(i) not in blocks)
     kernels = {
         max(value.shape[2:])
         for name, value in state.items()

@@ -30,16 +30,8 @@ CONTAINERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
 # A model of timm on the Hub, and a file in any repository there.
 _HUB_NAME = re.compile(r'(?:hf[-_]hub:)?(timm/[\w.-]+)')
 _HUB_URL = re.compile(r'https://huggingface\.co/([^/]+/[^/]+)/resolve/([^/]+)/([^?]+)')
-_TIMM = [
-    f'timm/{name}.in1k'
-    for name in [
-        'ghostnet_100',
-        'ghostnetv2_100',
-        'ghostnetv2_130',
-        'ghostnetv2_160',
-        'ghostnetv3_100',
-    ]
-]
+_VERSIONS = ('_100', 'v2_100', 'v2_130', 'v2_160', 'v3_100')
+_TIMM = [f'timm/ghostnet{version}.in1k' for version in _VERSIONS]
 _OFFLINE = (
     'Without a network, download it elsewhere and give its path, or start from random '
     'weights: init_cfg=None, load_from=None where a config has that'
@@ -204,12 +196,8 @@ def local_path(source: str) -> Iterator[Path]:
     elif source.startswith(('http://', 'https://')):
         yield _from_url(source)
     elif '://' in source:
-        with ExitStack() as stack:
-            try:
-                path = Path(stack.enter_context(fileio.get_local_path(source)))
-            except Exception as error:  # of whatever library serves the scheme
-                raise WeightsError(f'{source}: cannot be opened: {error}') from error
-            yield path
+        with fileio.get_local_path(source) as path:
+            yield Path(path)
     elif path.is_dir():
         raise WeightsError(f'{source}: is a folder; name a file in it')
     else:
@@ -234,7 +222,8 @@ def _from_hub(
         place = hub.constants.ENDPOINT
         # The Hub answers 401 for a name that it does not have.
         if getattr(getattr(error, 'response', None), 'status_code', 0) in (401, 404):
-            hint = did_you_mean(repo, _TIMM)
+            known = repo in _TIMM  # what lacks it is a mirror
+            hint = '; unset HF_ENDPOINT' if known else did_you_mean(repo, _TIMM)
             raise WeightsError(
                 f'{source}: {place} has no {repo}/{name}{hint}'
             ) from error

@@ -193,7 +193,7 @@ def test_chinese_names_are_drawn_in_an_installed_font(
     shapes, trained, task, font, monkeypatch
 ):
     """Issue 19, 19: matplotlib warns of each letter that it draws as an empty box."""
-    monkeypatch.setattr(fonts, 'findSystemFonts', lambda: [font])
+    monkeypatch.setattr(fonts.font_manager, 'findSystemFonts', lambda: [font])
     ours, image = predictor(trained, task), str(shapes / IMAGE)
     sample, english = ours.predict(image), ours.classes
     plain = ours.draw(image, sample, 0.0)
@@ -207,7 +207,7 @@ def test_chinese_names_are_drawn_in_an_installed_font(
 
 def test_without_a_font_one_warning_has_the_remedy(monkeypatch):
     said = []
-    monkeypatch.setattr(fonts, 'findSystemFonts', list)
+    monkeypatch.setattr(fonts.font_manager, 'findSystemFonts', list)
     monkeypatch.setattr(fonts, 'print_log', lambda text, *_, **__: said.append(text))
     fonts.use_font_for(['cat', 'Größe', 'мышь'])  # matplotlib's own font has these
     assert not said

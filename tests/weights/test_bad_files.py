@@ -105,7 +105,6 @@ SETTINGS = {
     'V3 weights, half': (V2, dict(norm_eval=True), dict(checkpoint='half.pth'), 'lack blocks.0.0'),
     'a misspelt path': (V2, {}, dict(checkpoint='weights.pht'), 'did you mean weights.pth?'),
     'a folder': (V2, {}, dict(checkpoint='.'), 'is a folder; name a file in it'),
-    'an unknown scheme': (V2, {}, dict(checkpoint='gopher://a/b.pth'), 'cannot be opened'),
 }
 # fmt: on
 

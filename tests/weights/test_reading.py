@@ -103,12 +103,19 @@ def test_a_model_of_timm_is_fetched_from_the_hub_once(checkpoint, hub, server):
     load_pretrained(GhostNetV2(WIDTH), checkpoint)
 
 
-def test_a_name_that_the_hub_or_a_mirror_does_not_have_is_refused(hub, server):
-    words = (
-        rf'{server.address} has no timm/ghostnetv9_100.in1k/.*mean timm/ghostnetv3_100'
-    )
+@pytest.mark.parametrize(
+    ('name', 'hint'),
+    [
+        ('timm/ghostnetv9_100.in1k', 'did you mean timm/ghostnetv3_100.in1k'),
+        ('timm/ghostnetv2_100.in1k', 'unset HF_ENDPOINT'),
+    ],
+)
+def test_a_name_that_the_hub_or_a_mirror_does_not_have_is_refused(
+    name, hint, hub, server
+):
+    words = f'{server.address} has no {name}/model.safetensors; {hint}'
     with pytest.raises(WeightsError, match=words):
-        read('timm/ghostnetv9_100.in1k')
+        read(name)
 
 
 def test_without_a_network_the_hub_is_asked_once(hub):

@@ -75,8 +75,7 @@ class FiniteHook(Hook):
 
     def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
         parameters = [p for group in optimizer.param_groups for p in group['params']]
-        # Of a NaN or infinite loss the gradients are NaN or infinite, too. Without a limit
-        # this is their norm, in torch's public words.
+        # The gradients of a NaN or infinite loss are NaN or infinite, too.
         if not clip_grad_norm_(parameters, math.inf).isfinite():
             self._prevented = True
             # Optimizers skip parameters without a gradient, momentum and decay too.

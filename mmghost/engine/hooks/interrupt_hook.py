@@ -56,8 +56,7 @@ class InterruptHook(Hook):
     def release(self) -> None:
         """Put back the handlers that were there before."""
         for number, handler in self._before.items():
-            # None stands for one that C code set, which Python cannot put back.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None: one of C code
         self._before = {}
         self._training = False
 
@@ -84,10 +83,11 @@ class InterruptHook(Hook):
             raise KeyboardInterrupt
         self.received, self._when = number, now
         if is_main_process():
+            name = signal.Signals(number).name
             text = (
                 'the state will be saved after this iteration; once more ends at once'
             )
-            print(f'{signal.Signals(number).name}: {text}', file=sys.stderr, flush=True)
+            print(f'{name}: {text}', file=sys.stderr, flush=True)
 
     def after_train_iter(self, runner: Runner, **_: Any) -> None:
         """Save and leave with a KeyboardInterrupt, if told to."""
@@ -113,12 +113,10 @@ class InterruptHook(Hook):
         runner.save_checkpoint(runner.work_dir, file, by_epoch=False, meta=meta)
         runner.logger.info(f'interrupted: the state is in {path}')
         last = Path(runner.work_dir, 'last_checkpoint')
+        words = f'interrupted; --resume {path} goes on from here'
         if not by_epoch:
             last.write_text(str(path))
-            raise KeyboardInterrupt('interrupted; --resume goes on from here')
-        alone = (
-            ', --resume alone from the end of the last epoch' if last.is_file() else ''
-        )
-        raise KeyboardInterrupt(
-            f'interrupted; --resume {path} goes on from here{alone}'
-        )
+            words = 'interrupted; --resume goes on from here'
+        elif last.is_file():
+            words += ', --resume alone from the end of the last epoch'
+        raise KeyboardInterrupt(words)
