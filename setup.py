@@ -57,6 +57,9 @@ EXTRAS = {
         'pytest-timeout',
         'hypothesis',
         'markdown-it-py',  # the pages' links and code blocks
+        'ncnn',  # parity of exported files; executorch would bring 18 packages
+        'pnnx',
+        'ai-edge-litert',
         'ruff',
         'import-linter',
     ],

@@ -34,6 +34,12 @@ if [ ! -e "$ROOT/ready" ]; then
     -c "$(dirname "$TOOL")/../../requirements/onedl.txt" --only-binary=:all: --implementation cp --platform manylinux_2_28_aarch64 \
     --platform manylinux_2_27_aarch64 --platform manylinux_2_17_aarch64 \
     --platform manylinux2014_aarch64 --platform linux_aarch64 $WHEELS
+  # XNNPACK and ONNX Runtime read it, and crash on that of x86.
+  mkdir -p "$ROOT/system/proc"
+  for i in 0 1; do
+    printf '%s\n' "processor : $i" 'Features : fp asimd aes atomics fphp asimdhp asimddp' \
+      'CPU implementer : 0x41' 'CPU architecture: 8' 'CPU part : 0xd0b' ''
+  done >"$ROOT/system/proc/cpuinfo"
   touch "$ROOT/ready"
 fi
 

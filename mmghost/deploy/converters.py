@@ -179,7 +179,7 @@ class Target(NamedTuple):
         portable: Whether it takes one image of one size and leaves NMS and the resizing
             of logits to the runtime, see :class:`.portable.PortableGraph`.
         branches: Whether phases are branches: ncnn has no batch, LiteRT is faster so.
-        padded: Whether channels are padded, see :mod:`.padding`.
+        padded: Whether channels are padded in files of one size, see :mod:`.padding`.
     """
 
     file: str

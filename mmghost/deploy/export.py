@@ -112,7 +112,7 @@ def export_files(
         raise UserError(f'--out {out}: name a folder for --to {" ".join(targets)}')
     for target in targets:
         check_packages(target)
-    source = load_source(cfg, checkpoint)
+    source = Source(cfg, checkpoint)
     exports = []
     for target in targets:
         path = Path(out) if single else Path(out, TARGETS[target].file)
@@ -135,7 +135,8 @@ def export_file(source: 'Source', target: str, path: Path, options: Options) -> 
     net = getattr(model, 'backbone', None)
     if into.branches and isinstance(net, GhostNet):
         use_branches(net)
-    if into.padded and isinstance(net, GhostNet) and net.deploy:
+    # In files of any size the gates are resized outside the blocks: nothing is gained.
+    if into.padded and options.fixed and isinstance(net, GhostNet) and net.deploy:
         model.backbone = PaddedGhostNet(net)
     graph = build_graph(model, source.scope, options.raw)
     if isinstance(graph, TwoStageGraph) and options.opset < ROI_ALIGN_OPSET:
@@ -182,23 +183,29 @@ def unfinished(path: Path) -> Iterator[str]:
             part.replace(path.parent / part.name)
 
 
-@dataclass(frozen=True)
 class Source:
-    """A trained model, loaded.
+    """A trained model, and a copy with batch norms folded.
 
     Args:
         cfg: Its config.
-        scope: Of its toolbox.
-        model: As trained.
-        folded: With batch norms folded.
-        origin: For the metadata.
+        checkpoint: Its weights, a file or a URL.
     """
 
-    cfg: Config
-    scope: str
-    model: nn.Module
-    folded: nn.Module
-    origin: dict[str, Any]
+    def __init__(self, cfg: Config, checkpoint: str) -> None:
+        predictor = Predictor(cfg, checkpoint, 'cpu')
+        self.cfg, self.scope, self.model = (
+            predictor.cfg,
+            predictor.scope,
+            predictor.model,
+        )
+        self.folded = deepcopy(self.model).eval()
+        fold(self.folded)
+        self.origin = dict(
+            config=os.path.basename(cfg.filename or ''),
+            checkpoint=os.path.basename(checkpoint),
+            mmghost=__version__,
+            torch=torch.__version__.split('+')[0],
+        )
 
     def metadata(self, task: str) -> ModelMetadata:
         """Return the metadata of a file for any size."""
@@ -206,33 +213,9 @@ class Source:
         if task == 'instance segmentation':
             threshold = self.model.roi_head.test_cfg.get('mask_thr_binary', 0.5)
             more = dict(mask_threshold=float(threshold))
-        return infer_metadata(
-            self.cfg,
-            self.model,
-            task=task,
-            least_side=least_side(self.model),
-            origin=dict(self.origin),
-            **more,
-        )
-
-
-def load_source(cfg: Config, checkpoint: str) -> Source:
-    """Load a trained model, and fold its batch norms in a copy.
-
-    Args:
-        cfg: The config.
-        checkpoint: Its weights, a file or a URL.
-    """
-    predictor = Predictor(cfg, checkpoint, 'cpu')
-    folded = deepcopy(predictor.model).eval()
-    fold(folded)
-    origin = dict(
-        config=os.path.basename(cfg.filename or ''),
-        checkpoint=os.path.basename(checkpoint),
-        mmghost=__version__,
-        torch=torch.__version__.split('+')[0],
-    )
-    return Source(predictor.cfg, predictor.scope, predictor.model, folded, origin)
+        least = least_side(self.model)
+        more.update(task=task, least_side=least, origin=dict(self.origin))
+        return infer_metadata(self.cfg, self.model, **more)
 
 
 def least_side(model: nn.Module) -> int:

@@ -51,7 +51,7 @@ def quantize(
     Args:
         cfg: The config that it was exported with; images of its training set, prepared
             as for a test, say which values occur.
-        path: The exported file.
+        path: The exported file, of a suffix in ``QUANTIZERS``.
         images: Number of images.
         max_drop: Largest loss in points, of 100; mmdet's AP of 0 to 1 counts as 100.
         seven_bits: Use 7 of the 8 bits of the weights, for x86 CPUs without VNNI, whose
@@ -66,8 +66,6 @@ def quantize(
             it is not kept then.
     """
     suffix = Path(path).suffix
-    if suffix not in QUANTIZERS:
-        raise UserError(f'{path}: --int8 goes with {", ".join(QUANTIZERS)}')
     runner = Runner(path)
     if runner.metadata.precision != 'float32':
         raise UserError(f'{path} is in {runner.metadata.precision} already')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 from mmengine.config import Config
@@ -244,6 +245,17 @@ def test_flags_that_cannot_be_are_refused_at_once(tmp_path, flags, message):
         export_onnx(Config(), 'nothing.pth', str(tmp_path / 'a.onnx'), **flags)
 
 
+@pytest.mark.parametrize('kind', ['classifier', 'retinanet', 'segmentor'])
+def test_files_of_opset_11_are_written_where_the_graph_allows(toy, tmp_path, kind):
+    cfg, checkpoint, _ = toy(kind)
+    export = export_onnx(cfg, checkpoint, tmp_path / 'a.onnx', opset=11, fixed=True)
+    assert onnx.load(export.path).opset_import[0].version == 11
+    cfg, checkpoint, _ = toy('mask-rcnn')
+    with pytest.raises(UserError, match=r'--opset 15: the RoIAlign .* in 16 and later'):
+        export_onnx(cfg, checkpoint, tmp_path / 'b.onnx', opset=15)
+    assert not (tmp_path / 'b.onnx').exists()
+
+
 def test_a_size_that_a_trace_gets_wrong_is_refused(toy, tmp_path):
     cfg, checkpoint, _ = toy('classifier')
     with pytest.raises(UserError, match=r'--size 32 64: must be .* from 33 px up'):
@@ -366,13 +378,14 @@ def test_results_of_a_folder_have_the_names_of_their_images(root):
     ('flags', 'message'),
     [
         (['--int8', '0'], '--int8 0: at least one image'),
+        (['--int8', '--to', 'ncnn'], '--int8 goes with --to onnx, openvino or litert'),
         (
             ['--int8', '--cfg-options', 'train_dataloader.dataset.data_root=nowhere'],
             'data_root: there is no folder nowhere',
         ),
     ],
 )
-def test_int8_without_images_is_refused_before_the_export(
+def test_int8_that_cannot_be_is_refused_before_the_export(
     root, tmp_path, monkeypatch, flags, message
 ):
     tool = str(root / 'tools/deployment/export.py')

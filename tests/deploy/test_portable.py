@@ -2,20 +2,24 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from mmghost.deploy.converters import check_packages
-from mmghost.deploy.export import export_files, load_source
+from mmghost.deploy.export import Source, export_files
 from mmghost.deploy.graphs import build_graph
+from mmghost.deploy.padding import PaddedGhostNet
 from mmghost.deploy.parity import NO_OBJECTS, compare, match, noise
 from mmghost.deploy.portable import PortableGraph, exact_nearest, use_branches
 from mmghost.deploy.runtime import Runner
 from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError
-from mmghost.models import GhostNetV2
+from mmghost.models import GhostNetV1, GhostNetV2, GhostNetV3
+from mmghost.models.ghostnet import GhostModule
 from tests.helpers import randomise, relative_error
 
 
@@ -32,6 +36,21 @@ def test_branches_compute_the_maps_of_phases(stride, size):
             assert relative_error(ours, wanted) < 1e-5  # sums in another order
 
 
+@pytest.mark.parametrize('kind', [GhostNetV1, GhostNetV2, GhostNetV3])
+@pytest.mark.parametrize('width', [0.25, 1.3])
+def test_padded_channels_compute_the_same_maps(kind, width):
+    net = randomise(kind(width, out_indices=(0, 2, 3, 5), output_stride=16)).eval()
+    net.double().switch_to_deploy()
+    padded = PaddedGhostNet(deepcopy(net))
+    for module in padded.modules():
+        if isinstance(module, GhostModule):
+            assert module.primary_conv[0].out_channels % 16 == 0
+    x = noise(2, 97, 64).double()
+    with torch.no_grad():
+        for ours, wanted in zip(padded(x), net(x), strict=True):
+            assert relative_error(ours, wanted) < 1e-9  # rounding of double precision
+
+
 @pytest.mark.parametrize('height', [4, 6, 7, 13, 14])
 @pytest.mark.parametrize('width', [2, 5, 9, 10])
 def test_nearest_resizing_is_torch_s_in_the_exact_form(height, width):
@@ -41,6 +60,22 @@ def test_nearest_resizing_is_torch_s_in_the_exact_form(height, width):
         found = F.interpolate(x, size=(height, width), mode='nearest')
         assert torch.equal(found, wanted)
     assert F.interpolate is torch.nn.functional.interpolate
+
+
+FILES = Path(__file__).parent / 'files'
+
+
+@pytest.mark.parametrize(
+    ('name', 'package'),
+    [('tiny.tflite', 'ai_edge_litert'), ('tiny.pte', 'executorch')],
+)
+def test_converted_files_compute_what_pytorch_did(name, package):
+    """At 224 px, where LiteRT's own form of nearest resizing is wrong."""
+    pytest.importorskip(package)
+    expected = np.load(FILES / 'tiny.npy')
+    found = Runner(FILES / name).run({'image': noise(1, 224, 224).numpy()})['scores']
+    # Probabilities; float32 sums in another order.
+    assert np.abs(found - expected).max() < 1e-4 * np.ptp(expected)
 
 
 class InTorch(Runner):
@@ -68,7 +103,7 @@ class InTorch(Runner):
 )
 def test_the_runtime_s_postprocessing_is_the_toolbox_s(prepared, kind):
     cfg, checkpoint = prepared(kind)
-    source = load_source(cfg, checkpoint)
+    source = Source(cfg, checkpoint)
     graph = build_graph(source.folded, source.scope)
     size = (96, 160)
     portable = PortableGraph(graph, size).eval()
@@ -115,7 +150,7 @@ def test_files_find_what_image_demo_finds(prepared, data, tmp_path, kind, target
 
 def test_what_a_runtime_cannot_express_is_refused(prepared, tmp_path):
     cfg, checkpoint = prepared('mask-rcnn')
-    source = load_source(cfg, checkpoint)
+    source = Source(cfg, checkpoint)
     graph = build_graph(source.folded, source.scope)
     with pytest.raises(UserError, match='exported to onnx and openvino only'):
         PortableGraph(graph, (96, 96))

@@ -12,16 +12,16 @@ Examples:
 """
 
 import argparse
-import os
+from pathlib import Path
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.converters import OPSET, TARGETS
 from mmghost.deploy.export import OPSETS, Options, export_files
 from mmghost.deploy.parity import NO_OBJECTS
-from mmghost.deploy.quantize import quantize, training_images
+from mmghost.deploy.quantize import QUANTIZERS, quantize, training_images
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
-from mmghost.errors import cli_main
+from mmghost.errors import UserError, cli_main
 
 
 def parse_args() -> argparse.Namespace:
@@ -90,10 +90,13 @@ def main() -> None:
     options = Options(args.size, args.raw, args.fixed, args.batch, args.opset)
     cfg = load_config(args.config, args.cfg_options)
     if args.int8 is not None:
+        if not {'onnx', 'openvino', 'litert'} & set(args.to):
+            raise UserError('--int8 goes with --to onnx, openvino or litert')
         training_images(cfg, args.int8)  # missing data are reported before the export
     exports = export_files(cfg, args.checkpoint, args.to, args.out, options)
     for export in exports:
-        size = os.path.getsize(export.path) / 2**20
+        parts = [Path(export.path), Path(export.path).with_suffix('.bin')]
+        size = sum(part.stat().st_size for part in parts if part.exists()) / 2**20
         print(f'{export.metadata.task} -> {export.path} ({size:.1f} MiB)')
         for found in export.comparisons:
             n, height, width = found.size
@@ -104,7 +107,7 @@ def main() -> None:
                 'images of noise; check with --raw, or with a trained one'
             )
     for export in exports:
-        if args.int8 is not None:
+        if args.int8 is not None and Path(export.path).suffix in QUANTIZERS:
             out, before, after = quantize(
                 cfg, export.path, args.int8, args.max_drop, args.seven_bits
             )
