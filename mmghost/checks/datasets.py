@@ -1,25 +1,29 @@
 """Datasets as they lie on the disk, read as the toolbox reads them."""
 
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset
 
 from ..errors import examples
-from .annotations import check_coco, load_coco
-from .images import check_files, is_hidden, list_images
-from .problems import Problem, check_text, missing_file, near_file
+from .annotations import read_coco
+from .images import check_files, image_fault, image_size, is_hidden, load_image
+from .problems import Problem, check_text, near_file
 from .toolbox import option_key
 
-_KINDS = ('CocoDataset', 'BaseSegDataset', 'CustomDataset')
+_IGNORED = 255  # by mmseg's losses and metrics
+_CONVERT = 'new_config.py writes label maps that fit (--label-values, --ignore-label)'
+_PACKAGES = {'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'mmghost'}
 
 
 def check_dataset(
-    dataset: BaseDataset,
-    path: str,
-    masks: bool = False,
+    dataset: BaseDataset, path: str, masks: bool = False
 ) -> tuple[list[Problem], list[str]]:
     """Check one dataset's folders and annotations.
 
@@ -32,103 +36,137 @@ def check_dataset(
     Returns:
         The problems, and the images that it names.
     """
-    kinds = {cls.__name__: cls for cls in type(dataset).__mro__}
-    backend = (getattr(dataset, 'backend_args', None) or {}).get('backend', 'local')
-    if backend != 'local':
-        return [], []
-    problems = list(_check_places(dataset, path))
-    if problems or kinds.keys().isdisjoint(_KINDS):
-        return problems, []
     source, maps = dataset.ann_file or '', []
-    if 'CocoDataset' in kinds:
-        if type(dataset).load_data_list is not kinds['CocoDataset'].load_data_list:
-            return [], []  # LVIS and panoptic data have other entries
-        if not os.path.isfile(source):
-            return [missing_file(source, f'{path}.ann_file')], []
-        content = load_coco(source)
-        if isinstance(content, Problem):
-            return [content], []
+    places = (dataset.data_root, source, *dataset.data_prefix.values())
+    gone = [place for place in places if place and not os.path.exists(place)]
+    if getattr(dataset, 'backend_args', None):
+        return [], []  # not on the disk
+    if gone:
+        what = f'there is no {gone[0]} (seen from {os.getcwd()}){near_file(gone[0])} - '
+        what += f'--cfg-options {option_key(path)}.data_root=PATH for data elsewhere'
+        return [Problem(path, what)], []
+    if os.path.isfile(source) and (problem := check_text(source)):
+        return [problem], []
+    kinds = {cls.__name__ for cls in type(dataset).__mro__}
+    if type(dataset).__name__ == 'CocoDataset':
         classes = dataset.metainfo.get('classes') or ()
-        problems = check_coco(content, source, classes, masks, dataset.test_mode)
+        content, problems = read_coco(source, classes, masks, dataset.test_mode)
         folder = dataset.data_prefix.get('img') or ''
-        names = [image.get('file_name', '') for image in content['images']]
+        names = [image.get('file_name', '') for image in content.get('images', ())]
         images = [os.path.join(folder, name) for name in names]
-    else:
+    elif kinds & {'BaseSegDataset', 'CustomDataset'}:
         try:
             dataset.data_list = dataset.load_data_list()
         except Exception as error:  # the training would end in the same way
-            remedy = 'each line is `image label`' if source else ''
-            return [Problem(source or path, f'cannot be read: {error}', remedy)], []
+            remedy = ' - each line is `image label`' * bool(source)
+            return [Problem(source or path, f'cannot be read: {error}{remedy}')], []
         images = [entry['img_path'] for entry in dataset.data_list]
         maps = [e['seg_map_path'] for e in dataset.data_list if 'seg_map_path' in e]
-        problems = list(_check_list(dataset, path, images, maps))
+        problems = list(_check_list(dataset, path, images))
+    else:  # other annotations, such as those of LVIS
+        return [], []
     if not any(problem.fatal for problem in problems):
-        problems += check_files(images + maps, path, source)
+        problems += check_files(images + maps, path)
     return problems, images
 
 
-def _check_places(dataset: Any, path: str) -> Iterator[Problem]:
-    """Check that folders and files exist, and that names are plain text."""
-    root, source = dataset.data_root, dataset.ann_file or ''
-    if root and '://' not in root and not os.path.isdir(root):
-        key = f'{option_key(path)}.data_root=PATH'
-        remedy = f'link or move the data there, or pass --cfg-options {key}'
-        what = f'there is no folder {root} (seen from {os.getcwd()})'
-        yield Problem(f'{path}.data_root', what, f'{remedy}; likewise for all loaders')
-        return
-    for key, folder in dataset.data_prefix.items():
-        if folder and '://' not in folder and not os.path.isdir(folder):
-            what = f'there is no folder {folder}{near_file(folder)}'
-            yield Problem(f'{path}.data_prefix.{key}', what)
-    if source and '://' not in source and not os.path.exists(source):
-        yield missing_file(source, f'{path}.ann_file')
-    elif source.endswith(('.txt', '.json')) and (problem := check_text(source)):
-        yield problem
-    elif not source and getattr(dataset, 'with_label', False):
-        # mmengine leaves out hidden files, but takes hidden folders for classes.
-        inside = Path(dataset.img_prefix).glob('*')
-        yield from _hidden(
-            dataset.img_prefix,
-            [p.name for p in inside if is_hidden(p.name) and p.is_dir()],
-        )
-
-
-def _hidden(folder: str, names: list[str]) -> Iterator[Problem]:
-    what = f'the toolbox reads {examples(sorted(names))} in it as part of the data'
-    remedy = 'move it away; what Jupyter and macOS leave there can be deleted'
-    if names:
-        yield Problem(folder, what, remedy)
-
-
-def _check_list(
-    dataset: Any, path: str, images: list[str], maps: list[str]
-) -> Iterator[Problem]:
-    """Check the images, label maps and labels that mmseg or mmpretrain has listed."""
+def _check_list(dataset: Any, path: str, images: list[str]) -> Iterator[Problem]:
+    """Check the images and classes that mmseg or mmpretrain has listed."""
     folder = dataset.data_prefix.get('img_path') or '.'
-    if not images:
-        end, others = dataset.img_suffix, list_images(folder)
-        remedy = f'the images there end in {Path(others[0]).suffix}' if others else ''
-        yield Problem(folder, f'holds no image that ends in {end}', remedy)
-        return
-    if not dataset.ann_file:
-        inside = {Path(os.path.relpath(image, folder)).parent for image in images}
-        yield from _hidden(
-            folder, [str(p) for p in inside if any(map(is_hidden, p.parts))]
-        )
     classes = list(dataset.metainfo.get('classes') or ())
     folders = sorted(getattr(dataset, 'folder_to_idx', ()))
-    if maps and not any(map(os.path.exists, maps)):
-        labels = list_images(dataset.data_prefix['seg_map_path'])
-        what = f'no image has a label map; {images[0]} should have {maps[0]}'
-        remedy = f'set img_suffix and seg_map_suffix; there is {examples(labels, 1)}'
-        yield Problem(path, what, remedy)
+    parts = {part for p in images for part in Path(os.path.relpath(p, folder)).parts}
+    hidden = sorted(filter(is_hidden, parts.union(folders)))
+    if hidden and not dataset.ann_file:
+        what = f'the toolbox reads {examples(hidden)} in it as part of the data - '
+        yield Problem(folder, f'{what}move it away; it can be deleted if it is litter')
+    elif not images:
+        yield Problem(folder, f'holds no image *{getattr(dataset, "img_suffix", "")}')
     elif sorted(classes) == folders != classes:
-        what = f'{examples(classes)} is not the order of the folders, which number the labels'
-        yield Problem(f'{path}.metainfo.classes', what, f'write {tuple(folders)}')
-    elif not maps and dataset.with_label and path.startswith('train'):
-        seen = {entry['gt_label'] for entry in dataset.data_list}
-        unseen = [str(name) for i, name in enumerate(classes) if i not in seen]
-        what = f'no image is of the classes {examples(unseen)}'
-        remedy = 'add images, or remove the folder from all splits'
-        if unseen:
-            yield Problem(path, what, remedy, fatal=False)
+        what = f'is not in the order of the folders, which number the labels: {folders}'
+        yield Problem(f'{path}.metainfo.classes', what)
+    elif not classes and not path.startswith('train') and hasattr(dataset, 'label_map'):
+        what = 'names no classes, without which IoUMetric fails - add classes=(...)'
+        yield Problem(f'{path}.metainfo', what)
+
+
+def check_samples(
+    dataset: BaseDataset, images: Sequence[str], path: str, seconds: float, decode: bool
+) -> tuple[list[Problem], int]:
+    """Open images of a checked dataset, and their label maps, in random order.
+
+    Returns:
+        What was found, and how many images were opened within some ``seconds``.
+    """
+    steps = dataset.pipeline.transforms
+    load = next((step for step in steps if isinstance(step, LoadImageFromFile)), None)
+    load_map = next((step for step in steps if hasattr(step, '_load_seg_map')), None)
+    # A transform of the user's own may give label maps the values that they lack.
+    foreign = {type(step).__module__.split('.')[0] for step in steps} - _PACKAGES
+    maps = load_map and not foreign and hasattr(dataset, 'label_map')
+    entries = dataset.data_list if maps else [dict(img_path=image) for image in images]
+    end, opened, faults, held = time.monotonic() + seconds, [], [], {}
+    for entry in random.Random(0).sample(entries, len(entries)):
+        if time.monotonic() >= end:
+            break
+        opened.append(entry['img_path'])
+        fault = image_fault(opened[-1], load, decode)
+        faults += [f'{opened[-1]} {fault}'] if fault else []
+        if maps and not fault:
+            try:
+                values = _label_values(entry, load_map)
+                held |= dict.fromkeys(values, entry['seg_map_path'])
+            except Exception as error:  # Pillow and OpenCV have many
+                faults.append(f'{entry["seg_map_path"]} {error}')
+    if faults:
+        what = f'{len(faults)} of {len(opened)} images opened cannot be used: '
+        remedy = 'replace them, or convert images to 8-bit PNG or JPEG'
+        return [Problem(path, f'{what}{examples(faults)} - {remedy}')], len(opened)
+    problems = list(_check_range(opened[:16], path, load))
+    if opened and maps and dataset.metainfo.get('classes'):
+        problems += _check_labels(dataset, held, path, len(opened))
+    return problems, len(opened)
+
+
+def _label_values(entry: dict, load_map: Any) -> list[int]:
+    """Return the values of a label map; raise a ValueError if it does not fit its image."""
+    labels = load_map.transform({**entry, 'seg_fields': []})['gt_seg_map']
+    if labels.ndim != 2:
+        raise ValueError(f'is a color image, not one number for each pixel; {_CONVERT}')
+    size = image_size(entry['img_path'])
+    if size not in (None, labels.shape):
+        raise ValueError('is {1}x{0}, its image {3}x{2}'.format(*labels.shape, *size))
+    return np.flatnonzero(np.bincount(labels.ravel())).tolist()
+
+
+def _check_range(paths: Sequence[str], where: str, load: Any) -> Iterator[Problem]:
+    """Check that values survive loading: OpenCV reads 16 bits as 8 bits, value // 256."""
+    most = max((float(load_image(path, load).max()) for path in paths), default=255)
+    if most <= 64:
+        raw = load_image(paths[0], LoadImageFromFile(color_type='unchanged'))
+        deep = raw is not None and raw.dtype == np.uint16
+        what = f'{len(paths)} images have values up to {most:g} of 255 after loading'
+        what += f'; {paths[0]} has up to {raw.max()} in 16 bits' if deep else ''
+        what += ' - convert them to 8 bit so that they use the range from 0 to 255'
+        yield Problem(where, what, fatal=deep and most < 32)
+
+
+def _check_labels(
+    dataset: Any, held: dict[int, str], where: str, count: int
+) -> Iterator[Problem]:
+    """Check values of label maps: one that is no class is an assertion of CUDA, later."""
+    classes = dataset.metainfo['classes']
+    zero = ' (after reduce_zero_label)' * dataset.reduce_zero_label
+    last = len(classes) - 1
+    wrong = sorted(held.keys() - {*range(last + 1), _IGNORED, dataset.ignore_index})
+    unseen = [f'{name} ({i})' for i, name in enumerate(classes) if i not in held]
+    if wrong:
+        what = f'label maps hold {examples(wrong, 5)}{zero}, such as {held[wrong[0]]}; '
+        what += f'the classes go from 0 to {last}, {_IGNORED} is ignored - correct the '
+        yield Problem(where, f'{what}classes; {_CONVERT}')
+    elif unseen and where.startswith('train'):
+        what = f'no pixel of {count} label maps is {examples(unseen)}{zero}'
+        if only := len(unseen) >= last and _IGNORED in held:
+            what += f'; {_IGNORED} is ignored: if it is a class, {_CONVERT}'
+        what += ' - check the order of the classes, or take them out'
+        yield Problem(where, what, only or len(unseen) > last)

@@ -1,23 +1,27 @@
 """All checks of a config and of the data that it names."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
+from mmengine.registry import DATASETS, METRICS, DefaultScope
 
 from ..errors import UserError, examples
-from . import config as checks
-from .datasets import check_dataset
-from .images import check_images, check_values
-from .label_maps import check_label_maps
-from .problems import Problem, check_text, missing_file
-from .toolbox import find_class, toolbox_of, type_name, walk
+from .datasets import check_dataset, check_samples
+from .problems import Problem, check_text, raise_if_fatal
+from .toolbox import find_class, option_key, toolbox_of, type_name, walk
 
-_PACKAGES = {'mmcv', 'mmengine', 'mmdet', 'mmseg', 'mmpretrain', 'mmghost'}
+_HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head', 'head')
+# Results of the metrics that our configs have, behind the prefix: the form, an example.
+_RESULTS = {
+    'CocoMetric': (r'(bbox|segm)_(mAP(_\w+)?|AR@.+)|AR@.+|.+_precision', 'bbox_mAP'),
+    'IoUMetric': (r'aAcc|m(IoU|Acc|Dice|Fscore|Precision|Recall)', 'mIoU'),
+    'Accuracy': (r'top\d+(_.+)?', 'top1'),
+}
 
 
 def preflight(
@@ -44,124 +48,106 @@ def preflight(
     Raises:
         UserError: If a dataset cannot be built from the config.
     """
-    problems: list[Problem] = []
-    if 'train' in loaders:
-        problems += [*checks.check_dilations(cfg), *checks.check_warm_up(cfg)]
-    if 'val' in loaders:
-        problems += checks.check_metric_names(cfg)
+    problems = list(_check_warm_up(cfg)) if 'train' in loaders else []
+    problems += _check_metric_names(cfg) if 'val' in loaders else []
     if not data:
         note('preflight: the data are not looked at')
         return problems
     deadline = time.monotonic() + image_seconds
-    folders: dict[str, set[str]] = {}
+    folders: dict[str, int] = {}
     for loader in loaders:
+        nodes = [node for _, node in walk(cfg.get(f'{loader}_dataloader'))]
+        masks = any(isinstance(n, dict) and n.get('with_mask') for n in nodes)
         for path, dataset in build_datasets(cfg, f'{loader}_dataloader'):
-            masks, train = reads_masks(cfg, f'{loader}_dataloader'), loader == 'train'
             found, images = check_dataset(dataset, path, masks)
-            problems += [*checks.check_class_names(cfg, loader, dataset, path), *found]
+            problems += found
             if not images or any(problem.fatal for problem in found):
                 continue
-            problems += _check_class_folders(dataset, path, folders)
-            problems += checks.check_num_classes(cfg, dataset) if train else []
-            load = [t for t in dataset.pipeline.transforms if hasattr(t, 'color_type')]
-            transform, left = load[0] if load else None, deadline - time.monotonic()
-            found, opened = check_images(images, path, transform, left, decode)
-            problems += found or check_values(images if opened else (), path, transform)
+            if loader == 'train' and (classes := dataset.metainfo.get('classes')):
+                problems += _check_num_classes(cfg, classes)
+            numbers = getattr(dataset, 'folder_to_idx', {})
+            folders = folders or numbers
+            if differ := sorted(numbers.keys() ^ folders.keys()):
+                what = f'its class folders are not those of train: {examples(differ)}'
+                problems.append(Problem(path, f'{what} - make them; one may be empty'))
             left = deadline - time.monotonic()
-            found, maps = check_label_maps(dataset, path, left, train)
+            found, opened = check_samples(dataset, images, path, left, decode)
             problems += found
-            more = f', {maps} label maps looked into' if maps else ''
-            note(f'preflight: {path}: {len(images)} images, {opened} opened{more}')
+            note(f'preflight: {path}: {len(images)} images, {opened} opened')
     return list(dict.fromkeys(problems))
 
 
 def build_datasets(cfg: Config, loader: str) -> list[tuple[str, BaseDataset]]:
-    """Build the datasets of a loader without reading their data.
-
-    Args:
-        cfg: The config.
-        loader: ``'train_dataloader'`` and so on.
+    """Build the datasets of a loader, out of all wrappers, without their data.
 
     Returns:
-        The datasets, out of all wrappers, with their places in the config. Of their
-        pipelines they have the transforms that load. Datasets that are not derived from
-        mmengine's BaseDataset are left out.
+        Places in the config, and the datasets that are derived from mmengine's.
 
     Raises:
         UserError: If one cannot be built.
     """
     built = []
-    for path, node in _leaves(
-        (cfg.get(loader) or {}).get('dataset'), f'{loader}.dataset'
-    ):
-        _check_metainfo(node, path)
+    inside = re.compile(rf'{loader}(\.datasets?(\[\d+\])?)+')
+    for path, node in walk(cfg.get(loader), loader):
+        is_leaf = isinstance(node, dict) and not node.keys() & {'dataset', 'datasets'}
+        if not is_leaf or not inside.fullmatch(path):
+            continue
+        classes = (node.get('metainfo') or {}).get('classes')
+        if isinstance(classes, str):
+            what = f'is the text {classes!r}, of which each letter would be a class - '
+            what += f'write ({classes!r},) with a comma, or a file that exists'
+            problem = Problem(f'{path}.metainfo.classes', what)
+            problem = check_text(classes) if os.path.isfile(classes) else problem
+            raise_if_fatal(filter(None, [problem]))
         try:
             cls = find_class(DATASETS, node.get('type'), cfg)
             # mmengine says which types there are in place of an unknown one.
             if cls is None or issubclass(cls, BaseDataset):
-                load = _load_transforms(cfg, node.get('pipeline') or ())
-                config = {**node, 'lazy_init': True, 'pipeline': load}
                 scope = cfg.get('default_scope') or toolbox_of(cfg).scope
                 with DefaultScope.overwrite_default_scope(scope):
-                    built.append((path, DATASETS.build(config)))
+                    built.append((path, DATASETS.build({**node, 'lazy_init': True})))
         except Exception as error:
             raise UserError(f'{path}: {error}') from error
     return built
 
 
-def _load_transforms(cfg: Config, pipeline: Sequence[dict]) -> list[dict]:
-    """Return the transforms that load what can be checked."""
-    classes = [find_class(TRANSFORMS, step['type'], cfg) for step in pipeline]
-    modules = [cls.__module__.split('.')[0] for cls in classes if cls is not None]
-    # A transform of the user's own may give label maps the values that they lack.
-    known = {'LoadImageFromFile', 'LoadAnnotations'}
-    known -= {'LoadAnnotations'} if set(modules) - _PACKAGES else set()
-    return [step for step in pipeline if type_name(step['type']) in known]
+def _listed(node: Any) -> list:
+    return [node] if isinstance(node, dict | str) else list(node or ())
 
 
-def _check_metainfo(node: dict, path: str) -> None:
-    """Raise a UserError for class names that the toolbox would not read as they are meant."""
-    metainfo, where = node.get('metainfo') or {}, f'{path}.metainfo.classes'
-    classes, problem = metainfo.get('classes', node.get('classes')), None
-    if isinstance(classes, str):
-        file = os.path.expanduser(classes)
-        if os.path.isfile(file):
-            problem = check_text(file)
-        elif classes.endswith('.txt'):
-            problem = missing_file(file, where)
-        else:
-            what = f'is the text {classes!r}, of which each letter would be a class'
-            problem = Problem(where, what, f'write ({classes!r},) with a comma')
-    if problem:
-        raise UserError(str(problem))
+def _check_num_classes(cfg: Config, classes: Sequence[str]) -> Iterator[Problem]:
+    """Check that the heads predict the classes of a dataset."""
+    count, names = len(classes), examples(classes)
+    for where, node in walk(cfg.model, 'model'):
+        found = node.get('num_classes', count) if isinstance(node, dict) else count
+        if found != count and where.split('.')[-1].split('[')[0] in _HEADS:
+            what = f'is {found}, the dataset has {count} classes ({names}) - --cfg-options '
+            what += f'{option_key(where)}.num_classes={count}'
+            yield Problem(f'{where}.num_classes', what)
 
 
-def reads_masks(cfg: Config, loader: str) -> bool:
-    """Return True if a loader's pipeline reads the masks of objects."""
-    nodes = (node for _, node in walk(cfg.get(loader)) if isinstance(node, dict))
-    return any(node.get('with_mask') is True for node in nodes)
+def _check_warm_up(cfg: Config) -> Iterator[Problem]:
+    """Check that a warm-up ends: LinearLR of one step never leaves its start_factor."""
+    for i, step in enumerate(_listed(cfg.get('param_scheduler'))):
+        begin, end = step.get('begin', 0), step.get('end', float('inf'))
+        is_warm_up = type_name(step.get('type')) == 'LinearLR'
+        if is_warm_up and end - begin < 2 and not step.get('convert_to_iter_based'):
+            factor = step.get('start_factor', 1 / 3)
+            what = f'LinearLR of one step leaves lr at {factor:g} of its value - end='
+            yield Problem(f'param_scheduler[{i}]', f'{what}{begin + 2} or more')
 
 
-def _leaves(node: Any, path: str) -> Iterator[tuple[str, dict]]:
-    """Yield the datasets inside wrappers such as RepeatDataset and ConcatDataset."""
-    if isinstance(node, dict):
-        parts = [('', node.get('dataset'))] if 'dataset' in node else []
-        parts += [(f's[{i}]', p) for i, p in enumerate(node.get('datasets') or ())]
-        for key, part in parts:
-            yield from _leaves(part, f'{path}.dataset{key}')
-        if not parts:
-            yield path, node
-
-
-def _check_class_folders(
-    dataset: BaseDataset, path: str, first: dict[str, set[str]]
-) -> list[Problem]:
-    """Check that all datasets have the same class folders, which number the labels."""
-    folders = set(getattr(dataset, 'folder_to_idx', ()))
-    other, expected = next(iter(first.items()), (path, folders))
-    if folders:
-        first.setdefault(path, folders)
-    differ = examples(sorted(folders ^ expected))
-    what = f'its class folders differ from those of {other}: {differ}'
-    remedy = 'make the folders that are missing; one may be empty'
-    return [Problem(path, what, remedy)] if folders and differ else []
+def _check_metric_names(cfg: Config) -> Iterator[Problem]:
+    """Check that a metric gives what picks the best checkpoint."""
+    forms, such = [], []
+    for evaluator in _listed(cfg.get('val_evaluator')):
+        cls = find_class(METRICS, evaluator.get('type'), cfg)
+        prefix = evaluator.get('prefix') or getattr(cls, 'default_prefix', None)
+        form, example = _RESULTS.get(type_name(evaluator.get('type')), ('.+', '...'))
+        forms.append(f'{prefix}/({form})' if prefix else form)
+        such.append(f'{prefix}/{example}' if prefix else example)
+    names = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    for name in _listed(names):
+        if name != 'auto' and forms and not any(re.fullmatch(f, name) for f in forms):
+            what = f'val_evaluator has no result {name!r} - write a name such as '
+            yield Problem('default_hooks.checkpoint.save_best', what + examples(such))

@@ -11,23 +11,15 @@ from ..errors import UserError, did_you_mean
 
 
 class Problem(NamedTuple):
-    """Something that would spoil a training.
-
-    Args:
-        where: The file, or the place in the config.
-        what: What is wrong there, with the value.
-        remedy: What to do about it.
-        fatal: Whether the training must not start.
-    """
+    """What would spoil a training: where, what with the remedy, whether it stops it."""
 
     where: str
     what: str
-    remedy: str = ''
     fatal: bool = True
 
     def __str__(self) -> str:
         """One line for the terminal."""
-        return f'{self.where}: {self.what}' + f' - {self.remedy}' * bool(self.remedy)
+        return f'{self.where}: {self.what}'
 
 
 def raise_if_fatal(
@@ -39,42 +31,32 @@ def raise_if_fatal(
         if not problem.fatal:
             note(f'preflight: {problem}')
     fatal = [str(problem) for problem in problems if problem.fatal]
-    if len(fatal) == 1:
-        raise UserError(fatal[0])
     if fatal:
-        more = [f'and {len(fatal) - 20} more'] * (len(fatal) > 20)
-        first = f'{len(fatal)} problems to fix first:'
-        raise UserError('\n  '.join([first, *fatal[:20], *more]))
+        head = [f'{len(fatal)} problems to fix first:'] * (len(fatal) > 1)
+        raise UserError('\n  '.join([*head, *fatal]))
 
 
 def near_file(path: str) -> str:
     """Return a hint with files in the same folder whose names are close to a path's."""
-    folder, name = os.path.split(path.rstrip('/'))
-    folder = folder or '.'
-    return did_you_mean(name, os.listdir(folder)) if os.path.isdir(folder) else ''
-
-
-def missing_file(path: str, where: str) -> Problem:
-    """Return the problem that a file does not exist."""
-    return Problem(where, f'there is no file {path}{near_file(path)}')
+    folder, name = Path(path).parent, Path(path).name
+    return did_you_mean(name, os.listdir(folder)) if folder.is_dir() else ''
 
 
 def check_text(path: str) -> Problem | None:
     """Check that a file is UTF-8 text without a byte order mark, as the toolboxes read it."""
-    content, name = Path(path).read_bytes(), shlex.quote(path)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        what = 'is UTF-16 text, as PowerShell writes it'
-        remedy = f'iconv -f UTF-16 -t UTF-8 {name} > NEW_FILE'
-    elif content.startswith(codecs.BOM_UTF8):
-        what = 'begins with a byte order mark, which the toolboxes take for text'
-        remedy = f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}"
-    else:
+    content = Path(path).read_bytes()
+    what, command = 'is UTF-16 text', 'iconv -f UTF-16 -t UTF-8 {} > NEW_FILE'
+    if content.startswith(codecs.BOM_UTF8):
+        what, command = (
+            'begins with a byte order mark',
+            r"sed -i '1s/^\xEF\xBB\xBF//' {}",
+        )
+    elif not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             content.decode()
-        except UnicodeDecodeError as error:
-            line = content.count(b'\n', 0, error.start) + 1
-            what = f'is not UTF-8 text (line {line})'
-            remedy = f'from a Chinese Windows: iconv -f GBK -t UTF-8 {name} > NEW_FILE'
-        else:
             return None
-    return Problem(path, what, f'save it as UTF-8 without BOM: {remedy}')
+        except UnicodeDecodeError:
+            what = 'is not UTF-8 text'
+            command = 'from a Chinese Windows: iconv -f GBK -t UTF-8 {} > NEW_FILE'
+    remedy = f'save it as UTF-8 without BOM: {command.format(shlex.quote(path))}'
+    return Problem(path, f'{what} - {remedy}')

@@ -13,25 +13,16 @@ from ..errors import UserError
 
 
 class Toolbox(NamedTuple):
-    """A toolbox that configs are written for.
-
-    Args:
-        scope: Its name in ``default_scope``, which is also its package.
-        task: What its models do.
-        distributions: What to install, in the onedl stack and in OpenMMLab's own.
-    """
+    """A toolbox; ``scope`` is its package and its ``default_scope``."""
 
     scope: str
-    task: str
-    distributions: tuple[str, str]
 
 
-_ALL = (
-    Toolbox('mmdet', 'detection', ('onedl-mmdetection', 'mmdet')),
-    Toolbox('mmseg', 'segmentation', ('onedl-mmsegmentation', 'mmsegmentation')),
-    Toolbox('mmpretrain', 'classification', ('onedl-mmpretrain', 'mmpretrain')),
-)
-TOOLBOXES = {box.scope: box for box in _ALL}
+_DISTRIBUTIONS = {
+    'mmdet': 'onedl-mmdetection',
+    'mmseg': 'onedl-mmsegmentation',
+    'mmpretrain': 'onedl-mmpretrain',
+}
 
 
 def type_name(kind: Any) -> str:
@@ -42,32 +33,25 @@ def type_name(kind: Any) -> str:
 
 
 def toolbox_of(cfg: Config) -> Toolbox:
-    """Return the toolbox that a config is for.
-
-    Args:
-        cfg: The config. Its ``default_scope`` decides, or the package of its model in a
-            config in the new, pure Python style.
+    """Return the toolbox of a config: of its ``default_scope``, or of its model's package.
 
     Raises:
         UserError: If it is none of the three, or not installed.
     """
-    scope = cfg.get('default_scope')
-    if scope is None:
-        kind = cfg.get('model', {}).get('type', '')
-        module = kind if isinstance(kind, str) else getattr(kind, '__module__', '')
-        scope = module.split('.')[0]
-    if scope not in TOOLBOXES:
+    kind = cfg.get('model', {}).get('type', '')
+    module = kind if isinstance(kind, str) else getattr(kind, '__module__', '')
+    scope = cfg.get('default_scope') or module.split('.')[0]
+    if scope not in _DISTRIBUTIONS:
         raise UserError(
             f'default_scope = {cfg.get("default_scope")!r} in {cfg.filename}; these '
-            f'tools are for configs of {", ".join(TOOLBOXES)}'
+            f'tools are for configs of {", ".join(_DISTRIBUTIONS)}'
         )
-    box = TOOLBOXES[scope]
     if importlib.util.find_spec(scope) is None:
         raise UserError(
             f'{cfg.filename} is a config of {scope}, which is not installed: pip install '
-            f'{box.distributions[0]} (beside onedl-mmcv) or {box.distributions[1]}'
+            f"{_DISTRIBUTIONS[scope]} (beside onedl-mmcv), or OpenMMLab's own release of it"
         )
-    return box
+    return Toolbox(scope)
 
 
 def find_class(registry: Registry, kind: Any, cfg: Config) -> type | None:

@@ -27,12 +27,20 @@ def digits(root):
 
 
 CASES = {
-    'backslash_names': (cells, {}, 'their names have backslashes'),
+    'backslash_names': (cells, {}, 'write names with / and no drive'),
     'bom': (cells, {}, 'begins with a byte order mark'),
-    'duplicate_category': (cells, {}, 'category RBC is listed 2 times (ids 0, 1)'),
-    'float_tiff': (nuclei, dict(img_suffix='.tif'), 'TIFF with pixels of type F'),
+    'duplicate_category': (
+        cells,
+        {},
+        'category RBC is listed twice or more, ids 0, 1 - keep id 1',
+    ),
+    'float_tiff': (nuclei, dict(img_suffix='.tif'), 'cannot be decoded'),
     'hidden_class_folder': (digits, {}, '.ipynb_checkpoints'),
-    'masks_0_255': (nuclei, {}, 'if it means nucleus, let new_config.py write'),
+    'masks_0_255': (
+        nuclei,
+        {},
+        '255 is ignored: if it is a class, new_config.py writes',
+    ),
     'missing_comma': (cells, dict(classes='Platelets'), "write ('Platelets',)"),
     'no_metainfo': (nuclei, dict(classes=None), 'names no classes'),
     'picture_suffix': (nuclei, {}, '_mask.png'),

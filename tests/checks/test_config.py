@@ -19,8 +19,8 @@ def test_a_head_of_another_number_of_classes_is_refused(tmp_path, head, count):
     cfg.model[head].num_classes = count
     problem = only(cfg)
     assert problem.where == f'model.{head}.num_classes'
-    assert problem.what == f'is {count}, the dataset has 2 classes (cat, dog)'
-    assert problem.remedy == f'--cfg-options model.{head}.num_classes=2'
+    assert problem.what.startswith(f'is {count}, the dataset has 2 classes (cat, dog)')
+    assert problem.what.endswith(f'--cfg-options model.{head}.num_classes=2')
 
 
 def test_heads_in_a_list_are_named_as_cfg_options_takes_them(tmp_path):
@@ -29,7 +29,7 @@ def test_heads_in_a_list_are_named_as_cfg_options_takes_them(tmp_path):
     cfg.model = dict(roi_head=dict(bbox_head=heads), rpn_head=dict(num_classes=1))
     problem = only(cfg)
     assert problem.where == 'model.roi_head.bbox_head[1].num_classes'
-    assert problem.remedy == '--cfg-options model.roi_head.bbox_head.1.num_classes=2'
+    assert problem.what.endswith(' model.roi_head.bbox_head.1.num_classes=2')
 
 
 NAMES = {
@@ -57,18 +57,9 @@ def test_a_best_checkpoint_by_a_name_that_no_metric_has_is_refused(tmp_path, hea
         cfg.default_hooks.checkpoint.save_best = name
         problem = only(cfg, data=False)
         assert problem.where == 'default_hooks.checkpoint.save_best'
-        assert problem.what == f'val_evaluator has no result {name!r}'
-        assert right[0] in problem.remedy
+        assert f'val_evaluator has no result {name!r}' in problem.what
+        assert right[0] in problem.what
         assert found(cfg, ['train'], data=False) == []  # nothing is validated
-
-
-def test_early_stopping_by_a_name_that_no_metric_has_is_refused(tmp_path):
-    cfg = folders(tmp_path)
-    cfg.custom_hooks = [dict(type='EarlyStoppingHook', monitor='top1')]
-    assert only(cfg).where == 'custom_hooks[0].monitor'
-    cfg.val_evaluator.prefix = None
-    cfg.custom_hooks[0].monitor = 'accuracy/top1'
-    assert found(cfg) == []
 
 
 def test_a_result_name_that_passes_is_one_that_the_metric_gives(tmp_path):
@@ -125,26 +116,6 @@ def test_a_warm_up_that_never_ends_is_refused(tmp_path, end, said):
     assert (optimizer.param_groups[0]['lr'] < 0.5) == said
 
 
-def dilated(stride: int, crop: int) -> Config:
-    model = dict(
-        backbone=dict(type='GhostNetV2', output_stride=stride),
-        data_preprocessor=dict(size=(crop, crop)),
-        decode_head=dict(type='ASPPHead', dilations=(1, 12, 24, 36)),
-    )
-    return Config(dict(default_scope='mmseg', model=model))
-
-
-@pytest.mark.parametrize(
-    ('stride', 'crop', 'fitting'),
-    [(8, 512, None), (16, 512, '(1,6,12,18)'), (32, 512, '(1,3,6,9)')],
-)
-def test_dilations_beyond_the_map_are_refused_with_some_that_fit(stride, crop, fitting):
-    problems = found(dilated(stride, crop), data=False)
-    assert len(problems) == (fitting is not None)
-    for problem in problems:
-        assert problem.remedy.endswith(f'model.decode_head.dilations="{fitting}"')
-
-
 @pytest.mark.parametrize(
     'name',
     ['retinanet_ghostnetv2_coco', 'deeplabv3_ghostnetv2_ade20k', 'ghostnetv2_imagenet'],
@@ -163,7 +134,7 @@ def test_the_data_is_left_alone_where_that_is_asked_for(tmp_path):
 
 def test_all_fatal_problems_are_named_at_once_and_the_others_noted():
     lines: list[str] = []
-    problems = [Problem('a', 'is gone', 'copy it'), Problem('b', 'is odd', fatal=False)]
+    problems = [Problem('a', 'is gone - copy it'), Problem('b', 'is odd', fatal=False)]
     with pytest.raises(UserError, match=r'^a: is gone - copy it$'):
         raise_if_fatal(problems, lines.append)
     assert lines == ['preflight: b: is odd']

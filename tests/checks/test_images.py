@@ -1,7 +1,6 @@
 """Image files: there, whole, and read by the loader of the config with their values."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import cv2
@@ -24,22 +23,11 @@ def test_whole_images_of_every_kind_pass_and_truncated_ones_do_not(tmp_path, suf
     assert image_fault(str(path)) is not None
 
 
-def test_damage_in_the_middle_is_found_where_all_is_decoded(tmp_path):
-    path = write_image(tmp_path / 'a.png')
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
-    assert image_fault(str(path)) is None
-    assert 'is truncated or damaged' in image_fault(str(path), decode=True)
-
-
-@pytest.mark.parametrize(
-    ('content', 'fault'), [(b'', 'is empty'), (b'<html></html>', 'is not an image')]
-)
-def test_a_file_that_is_no_image_is_named(tmp_path, content, fault):
+@pytest.mark.parametrize('content', [b'', b'<html></html>'])
+def test_a_file_that_is_no_image_is_named(tmp_path, content):
     path = tmp_path / 'a.jpg'
     path.write_bytes(content)
-    assert image_fault(str(path)) == fault
+    assert 'cannot be decoded' in image_fault(str(path))
 
 
 def float_tiff(path: Path) -> None:
@@ -50,30 +38,26 @@ def renamed_pcx(path: Path) -> None:
     Image.fromarray(np.eye(40, 50, dtype=np.uint8) * 255).save(path, format='PCX')
 
 
-@pytest.mark.parametrize(
-    ('write', 'kind'), [(float_tiff, 'TIFF'), (renamed_pcx, 'PCX')]
-)
-def test_the_loader_of_the_config_decides_what_can_be_read(tmp_path, write, kind):
+@pytest.mark.parametrize('write', [float_tiff, renamed_pcx])
+def test_the_loader_of_the_config_decides_what_can_be_read(tmp_path, write):
     """mmcv reads these by Pillow, and not by OpenCV, its default."""
     cfg, path = folders(tmp_path), tmp_path / 'train/cat/0.png'
     write(path)
     assert mmcv.imread(str(path)) is None
     problem = only(cfg)
     assert problem.fatal
-    assert f'1 of 7 images opened cannot be used: {path} is a {kind}' in problem.what
-    assert "the backend 'cv2' of LoadImageFromFile cannot read" in problem.what
+    assert f'1 of 7 images opened cannot be used: {path} cannot be dec' in problem.what
+    assert "by the backend 'cv2' of LoadImageFromFile" in problem.what
     cfg.train_dataloader.dataset.pipeline[0].imdecode_backend = 'pillow'
     assert found(cfg) == []
 
 
-def test_broken_images_of_one_kind_are_one_problem(tmp_path):
+def test_broken_images_are_one_problem(tmp_path):
     cfg = folders(tmp_path)
-    for i in range(3):
-        path = tmp_path / f'train/dog/{i}.jpg'
-        path.write_bytes(path.read_bytes()[: -100 * i - 20])
+    for path in (tmp_path / 'train/dog').iterdir():
+        path.write_bytes(path.read_bytes()[:-20])
     (tmp_path / 'train/cat/0.jpg').write_bytes(b'')
-    counts = [problem.what.split(' images')[0] for problem in found(cfg)]
-    assert sorted(counts) == ['1 of 6', '3 of 6']
+    assert only(cfg).what.startswith('4 of 6 images opened cannot be used')
 
 
 @pytest.mark.parametrize('write', [folders, segmentation, coco])
@@ -81,7 +65,7 @@ def test_truncated_images_stop_every_task_unless_no_time_is_given(tmp_path, writ
     cfg = write(tmp_path)
     path = sorted(tmp_path.rglob('*.jpg'))[0]
     path.write_bytes(path.read_bytes()[:-40])
-    assert f'{path} is truncated or damaged' in only(cfg).what
+    assert f'{path} is truncated' in only(cfg).what
     assert found(cfg, image_seconds=0) == []
 
 
@@ -102,9 +86,9 @@ def test_16_bit_files_that_lose_their_values_by_loading_are_named(
     rewrite(tmp_path / 'train', noise, suffix)
     problem = only(cfg)
     # OpenCV rounds the values of a TIFF in color, and cuts the others.
-    seen = rf'values from 0 to ({last}|{last + 1}) of 255 after loading, from \d+ to \d{{3,5}} '
+    seen = rf'values up to ({last}|{last + 1}) of 255 after loading; .* up to \d{{4,5}} in 16'
     assert re.search(seen, problem.what)
-    assert 'convert the images to 8 bit' in problem.remedy
+    assert 'convert them to 8 bit' in problem.what
     assert problem.fatal == (bits < 14)
 
 
@@ -116,16 +100,15 @@ def test_values_that_use_the_range_pass_and_0_and_1_do_not(tmp_path):
         assert found(cfg) == []
     rewrite(tmp_path / 'train', np.eye(40, 50, dtype=np.uint8))
     problem = only(cfg)
-    assert 'from 0 to 1 of 255' in problem.what
+    assert 'up to 1 of 255' in problem.what
     assert not problem.fatal
 
 
 @pytest.mark.parametrize(
     ('name', 'words', 'remedy'),
     [
-        ('C:\\data\\0.jpg', 'paths of another computer, with a drive letter', 'relative'),
-        ('0.JPG', '(there is 0.jpg)', 'rename the files, or correct the names'),
-        ('0', '(there is 0.jpg)', 'rename the files, or correct the names'),
+        ('C:\\data\\0.jpg', '1 of 4 files are not there', 'names with / and no drive'),
+        ('0.JPG', 'did you mean 0.jpg', 'or correct the data_prefix, the suffixes'),
         ('77.jpg', '1 of 4 files are not there', 'copy them, or correct the data_prefix'),
     ],
 )  # fmt: skip
@@ -136,20 +119,7 @@ def test_a_missing_image_is_answered_with_what_is_wrong_with_its_name(
     problem = only(cfg)
     assert words in problem.what
     assert name in problem.what
-    assert remedy in problem.remedy
-
-
-def test_the_command_that_writes_slashes_repairs_the_file(tmp_path):
-    def edit(content):
-        for image in content['images']:
-            image['file_name'] = f'sub\\{image["file_name"]}'
-
-    cfg = coco(tmp_path, edit)
-    for path in sorted((tmp_path / 'train').iterdir()):
-        write_image(tmp_path / 'train/sub' / path.name)
-    command = only(cfg).remedy.removeprefix('write /: ')
-    subprocess.run(command, shell=True, check=True)
-    assert found(cfg) == []
+    assert remedy in problem.what
 
 
 def test_hidden_files_and_folders_are_not_listed(tmp_path):

@@ -3,21 +3,27 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mmghost.datasets.custom.finding import find_labels, read_classes
+from mmghost.datasets.custom.finding import read_classes
+from mmghost.datasets.custom.labels import Part, read_part
 from mmghost.errors import UserError
 
 from .conftest import CLASSES, WAYS, edit_json, write
 
 pytest.importorskip('supervision')
-from mmghost.datasets.custom.conversion import convert
 
 TRAIN, VAL = 'coco/train.json', 'coco/val.json'
 A_LABEL = Path('yolo/labels/train/train_000000000001.txt')
 AN_XML = Path('voc/Annotations/train_000000000001.xml')
+
+
+def read(path: str, classes=(), split='train', masks=False) -> Part:
+    job = SimpleNamespace(data=Path('converted'), note=len)
+    return read_part(path, None, split, classes, masks, job)
 
 
 def boxes(content: dict) -> list:
@@ -57,14 +63,14 @@ def test_labels_of_every_form_are_the_same_boxes(own, path):
     lines = [str(images[0].resolve()), *(str(i).replace('/', '\\') for i in images[1:])]
     Path('train.txt').write_text('\n'.join(lines))
     assert len(of_coco()) > 20
-    content = convert(find_labels(path, None, CLASSES, 'train'))
+    content = read(path, CLASSES).content
     assert_same(content, of_coco())
     # The toolbox's error analysis groups classes by it.
     assert all(entry['supercategory'] for entry in content['categories'])
 
 
 def test_a_folder_of_voc_has_the_images_of_both_lists(own):
-    content = convert(find_labels('voc', None, (), 'train'))
+    content = read('voc').content
     assert_same(content, sorted(of_coco() + of_coco(VAL)))
 
 
@@ -97,9 +103,8 @@ def test_a_data_yaml_is_read_as_exporters_write_it(own, text):
     quoted = ', '.join(f"'{i}': {name}" for i, name in enumerate(CLASSES))
     text = text.format(quoted=quoted, names=', '.join(CLASSES))
     (own / 'yolo/data.yaml').write_text(text, encoding='utf-8')
-    labels = find_labels('yolo/data.yaml', None, CLASSES, 'train')
-    assert_same(convert(labels), of_coco())
-    labels = find_labels('yolo/data.yaml', None, CLASSES, 'val')
+    assert_same(read('yolo/data.yaml', CLASSES).content, of_coco())
+    labels = read('yolo/data.yaml', CLASSES, 'val')
     assert Path(labels.images).resolve() == folder / 'val'
 
 
@@ -107,8 +112,8 @@ def test_polygons_become_masks_and_boxes_beside_them_none(own):
     from pycocotools import mask
 
     A_LABEL.write_text('2 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5\n1 .5 .5 .2 .2\n')
-    labels = find_labels('yolo/data.yaml', None, (), 'train')
-    outlined, box = convert(labels, masks=True)['annotations'][:2]
+    found = read('yolo/data.yaml', masks=True).content['annotations']
+    outlined, box = found[:2]
     assert (outlined['category_id'], outlined['bbox']) == (2, [24, 24, 48, 24])
     # 96 px: columns 24 to 72 and rows 24 to 48, with the outline of one pixel.
     pixels = mask.decode(outlined['segmentation']).sum()
@@ -121,7 +126,7 @@ def test_keypoints_of_yolo_are_left_out(own):
     A_LABEL.write_text(f'{line} 0.1 0.1 0.2 0.2')
     text = Path('yolo/data.yaml').read_text()
     Path('yolo/data.yaml').write_text(f'{text}kpt_shape: [2, 2]\n')
-    content = convert(find_labels('yolo/data.yaml', None, (), 'train'))
+    content = read('yolo/data.yaml').content
     assert len([e for e in content['annotations'] if e['image_id'] == 1]) == 1
 
 
@@ -131,7 +136,7 @@ def test_text_of_windows_is_read(own, encoding):
     for path in (A_LABEL, AN_XML, Path(TRAIN), Path('maps/classes.txt')):
         path.write_text(path.read_text(), encoding=encoding)
     for form in ('voc', 'yolo'):
-        assert_same(convert(find_labels(WAYS[form][1], None, (), 'train')), expected)
+        assert_same(read(WAYS[form][1]).content, expected)
     assert read_classes('maps/ann_dir/train')[0] == 'none'
     cfg = write('coco')
     assert of_coco(cfg.train_dataloader.dataset.ann_file) == expected
@@ -143,7 +148,7 @@ def test_gbk_is_read_in_xml_that_declares_it_and_refused_with_the_remedy_elsewhe
     name = text.split('<name>')[1].split('<')[0]
     text = '<?xml version="1.0" encoding="gbk"?>' + text.replace(name, '圆')
     AN_XML.write_bytes(text.encode('gbk'))
-    content = convert(find_labels(WAYS['voc'][1], None, (), 'train'))
+    content = read(WAYS['voc'][1]).content
     assert '圆' in [entry['name'] for entry in content['categories']]
     Path('maps/classes.txt').write_bytes('背景\n'.encode('gbk'))
     with pytest.raises(UserError, match=r'classes\.txt.*iconv -f GBK -t UTF-8'):
@@ -191,5 +196,25 @@ def test_litter_of_systems_is_no_data(own):
             (own / folder / name).write_bytes(b'litter')
     (own / 'voc/Annotations/._train_000000000001.xml').write_bytes(b'litter')
     for path in ('yolo/data.yaml', 'voc/ImageSets/Main/train.txt'):
-        assert_same(convert(find_labels(path, None, (), 'train')), of_coco())
-    assert len(convert(find_labels('voc', None, (), 'train'))['images']) == 24
+        assert_same(read(path).content, of_coco())
+    assert len(read('voc').content['images']) == 24
+
+
+def test_files_of_labelme_from_windows_are_read(own):
+    """One JSON for each image, with backslashes in imagePath."""
+    content = json.loads(Path(TRAIN).read_text())
+    names = {entry['id']: entry['name'] for entry in content['categories']}
+    Path('labelme').mkdir()
+    for image in content['images']:
+        shutil.copy(f'coco/images/{image["file_name"]}', 'labelme')
+        shapes = []
+        for entry in content['annotations']:
+            if entry['image_id'] == image['id']:
+                x, y, w, h = entry['bbox']
+                points, label = [[x, y], [x + w, y + h]], names[entry['category_id']]
+                shapes.append(dict(label=label, points=points, shape_type='rectangle'))
+        labels = dict(shapes=shapes, imagePath=f'..\\pics\\{image["file_name"]}')
+        labels |= dict(imageHeight=image['height'], imageWidth=image['width'])
+        path = Path('labelme', image['file_name']).with_suffix('.json')
+        path.write_text(json.dumps(labels), encoding='utf-8-sig')
+    assert_same(read('labelme').content, of_coco())

@@ -16,13 +16,9 @@ from mmghost.datasets.custom.planning import (
     Machine,
     Objects,
     Plan,
-    anchor_grid,
-    best_scale,
-    cluster,
+    fit_anchors,
     fitting_size,
     make_plan,
-    matched,
-    shape_iou,
 )
 
 from .conftest import CLASSES, WAYS, edit_json, write
@@ -45,26 +41,24 @@ def objects(sides, size=640):
 # -- the plan ----------------------------------------------------------------------------
 
 
-def test_a_machine_without_gpu_gets_light_heads_and_small_images():
-    plan = make_plan(Choices(), CPU, 200, 640, 8, objects([60] * 9))
-    assert plan == Plan(
-        light=True, size=320, batch=8, epochs=10, per_epoch=25, workers=1
-    )
-    plan = make_plan(Choices(), GPU, 200, 640, 16, objects([60] * 9))
-    assert (plan.light, plan.size, plan.workers) == (False, 640, 4)
+def test_a_machine_without_gpu_gets_few_epochs_and_one_with_more():
+    plan = make_plan(Choices(light=True), CPU, 200, 320, 8)
+    assert plan == Plan(size=320, batch=8, epochs=10, per_epoch=25, workers=1)
+    plan = make_plan(Choices(light=False), GPU, 200, 640, 16)
+    assert plan.workers == 4
     assert 12 <= plan.epochs <= 150
 
 
 def test_the_batch_fits_memory_and_data():
-    assert make_plan(Choices(), GPU, 5000, 640, 16).batch == 16
-    assert make_plan(Choices(), GPU._replace(memory=8.0), 5000, 1000, 16).batch == 2
-    assert make_plan(Choices(), CPU, 9, 640, 8).batch == 2  # four steps in an epoch
+    choices = Choices(light=False)
+    assert make_plan(choices, GPU, 5000, 640, 16).batch == 16
+    assert make_plan(choices, GPU._replace(memory=8.0), 5000, 1000, 16).batch == 2
+    assert make_plan(choices, CPU, 9, 640, 8).batch == 2  # four steps in an epoch
 
 
 def test_choices_come_before_the_plan():
     choices = Choices(light=False, size=512, batch=3, epochs=77)
-    plan = make_plan(choices, CPU, 200, 640, 8)
-    assert plan == Plan(False, 512, 3, 77, 67, 1)
+    assert make_plan(choices, CPU, 200, 640, 8) == Plan(512, 3, 77, 67, 1)
 
 
 @pytest.mark.parametrize(
@@ -72,45 +66,24 @@ def test_choices_come_before_the_plan():
     [(1, 4, 0), (1, 19, 0), (5, 4, 2), (30, 4, 4), (10, 26, 26), (100, 1000, 50)],
 )
 def test_the_warm_up_ends_within_an_epoch_or_there_is_none(epochs, per_epoch, steps):
-    assert Plan(True, 320, 8, epochs, per_epoch, 1).warm_up == steps
+    assert Plan(320, 8, epochs, per_epoch, 1).warm_up == steps
 
 
 def test_small_objects_get_a_larger_input_up_to_the_size_of_the_images():
-    assert fitting_size(640, 320, objects([60] * 9)) == 320
-    assert fitting_size(640, 320, objects([16] * 9)) == 480  # where 16 px are 12
-    assert fitting_size(640, 320, objects([4] * 9)) == 640
-    assert fitting_size(250, 320, objects([60] * 9, size=250)) == 256
+    assert fitting_size([640], 320, objects([60] * 9)) == 320
+    assert fitting_size([640], 320, objects([16] * 9)) == 480  # where 16 px are 12
+    assert fitting_size([640], 320, objects([4] * 9)) == 640
+    assert fitting_size([250], 320, objects([60] * 9, size=250)) == 256
 
 
-def test_anchors_are_those_of_mmdet_and_judged_by_their_shape():
-    from mmdet.models.task_modules import AnchorGenerator
-
-    ious = shape_iou(np.array([[2.0, 2]]), np.array([[2.0, 2], [1, 2], [4, 4]]))
-    assert ious.tolist() == [[1, 0.5, 0.25]]
-    theirs = AnchorGenerator([8], ratios=[0.5, 1.0, 2.0], scales=[4.0])
-    sizes = np.array(theirs.base_anchors[0][:, 2:] - theirs.base_anchors[0][:, :2])
-    assert np.allclose(anchor_grid((8,), 4), sizes, atol=1e-3)  # theirs are float32
-    assert matched(np.array([[8.0, 8], [100, 100]]), np.array([[8.0, 9]])) == 0.5
-
-
-def test_anchors_change_only_if_more_boxes_match_on_levels_that_show_them():
-    strides = (8, 16, 32, 64, 128)
-    assert best_scale(np.array([[40.0, 40], [100, 90], [300, 250]]), strides, 4, 3) == 4
-    small = np.array([[10.0, 10], [12, 11], [14, 16]] * 3)
-    scale = best_scale(small, strides, 4, 3)
-    assert scale < 4
-    assert matched(small, anchor_grid(strides, scale, 3)) == 1.0
-    # Scales 1 and 1.5 match as many, but on levels of a cell or two for each box.
-    boxes = np.array([[10.0, 10], [11, 10], [12, 12], [13, 14]])
-    assert best_scale(boxes, (4, 8, 16, 32, 64), 8) == 3
-
-
-def test_clusters_are_the_shapes_of_the_boxes():
-    shapes = np.array([(10, 10), (20, 60), (60, 20), (100, 100)] * 25, float)
-    noise = np.random.default_rng(0).uniform(0.95, 1.05, shapes.shape)
-    found = cluster(shapes * noise, count=4)
-    expected = sorted(set(map(tuple, shapes.tolist())))
-    assert np.allclose(sorted(found.round(-1).tolist()), expected, rtol=0.1)
+@pytest.mark.parametrize(
+    ('side', 'scale'), [(100, None), (32, None), (24, 3), (11, 2), (4, 2)]
+)
+def test_the_smallest_anchors_are_the_median_object_or_half_of_the_usual(side, scale):
+    generator = dict(type='AnchorGenerator', strides=[8, 16], octave_base_scale=4)
+    model = dict(bbox_head=dict(anchor_generator=generator))
+    boxes = np.full((5, 2), float(side))
+    assert fit_anchors(model, boxes).get('scale') == scale
 
 
 # -- the config --------------------------------------------------------------------------
@@ -268,10 +241,10 @@ def test_images_and_label_maps_in_one_folder_and_several_kinds(own):
             target = Path(f'maps/img_dir/{split}')
             shutil.copy(path, target / f'{path.stem}_color.png')
             path.rename(target / f'{path.stem}_ids.png')
-    folders = ('maps/img_dir/train', 'maps/img_dir/val')
+    folders = dict(train_maps='maps/img_dir/train', val_maps='maps/img_dir/val')
     with pytest.raises(Exception, match=r'--map-suffix: _color\.png, _ids\.png'):
-        write('maps', maps=folders)
-    cfg = write('maps', maps=folders, map_suffix='_ids.png')
+        write('maps', **folders)
+    cfg = write('maps', **folders, map_suffix='_ids.png')
     assert cfg.train_dataloader.dataset.seg_map_suffix == '_ids.png'
 
 
@@ -297,10 +270,9 @@ def test_real_data_go_through_untouched(
     realdata, tmp_path, monkeypatch, name, task, train, classes, count
 ):
     monkeypatch.chdir(tmp_path)
-    choices = Choices(ignore_label=['11'] if name == 'camvid' else [])
+    ignored = ['11'] if name == 'camvid' else []
+    choices = Choices(ignore_label=ignored, classes=classes.split())
     parts = [f'{realdata}/{name}/{train.replace("train", x)}' for x in ('train', 'val')]
-    path = new_config(
-        task, *parts, 'mine.py', classes=classes.split(), choices=choices, note=len
-    )
+    path = new_config(task, *parts, 'mine.py', choices=choices, note=len)
     assert len(Config.fromfile(path).classes) == count
     assert not Path('mine_data').exists()

@@ -1,6 +1,7 @@
 """Write a config for data of your own that tools/train.py takes as it is."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
@@ -48,7 +49,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--train',
         required=True,
-        help='a COCO JSON, a YOLO data.yaml, a list of VOC or YOLO, or a folder',
+        help='a COCO JSON, a YOLO data.yaml, a list of images (VOC, YOLO), or a folder',
     )
     parser.add_argument('--val', required=True, help='the same for validation')
     parser.add_argument('--out', required=True, help='the config to write')
@@ -92,7 +93,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='detection: retinanet (default), faster-rcnn, yolov3 or rtmdet',
     )
     parser.add_argument(
-        '--width', type=float, default=1.0, help=f'one of {WIDTHS} (default: 1.0)'
+        '--width', type=float, default=1.0, choices=WIDTHS, help='(default: 1.0)'
     )
     parser.add_argument(
         '--weights',
@@ -116,30 +117,17 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the config that the command line asks for."""
     args = parse_args(arguments)
+    flags = {name: vars(args)[name] for name in Choices._fields}
     path = new_config(
         args.task,
         args.train,
         args.val,
         args.out,
-        images=(args.images, args.val_images or args.images),
-        maps=(args.train_maps, args.val_maps),
-        classes=args.classes,
-        choices=Choices(
-            model=args.model,
-            width=args.width,
-            weights=args.weights,
-            light=args.light,
-            size=args.size,
-            batch=args.batch,
-            epochs=args.epochs,
-            keep_empty=args.keep_empty,
-            map_suffix=args.map_suffix,
-            label_values=args.label_values,
-            ignore_label=args.ignore_label,
-        ),
+        choices=Choices(**flags),
         overwrite=args.overwrite,
     )
-    print(f'{path} is written. Look at it, then:\n  python tools/train.py {path}')
+    quoted = shlex.quote(str(path))
+    print(f'{path} is written. Look at it, then:\n  python tools/train.py {quoted}')
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
 """Pairs of images and label maps, and label maps with other values than 0, 1, 2 ..."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 from rich.progress import track
@@ -14,7 +14,6 @@ from ...checks.images import SUFFIXES, list_images
 from ...checks.problems import near_file
 from ...errors import UserError, examples
 
-MAP_SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
 _MAP_FOLDERS = {
     'images': ('annotations', 'masks', 'labels'),
     'img_dir': ('ann_dir',),
@@ -56,67 +55,45 @@ def find_pairs(
     Raises:
         UserError: If there are none, or their names do not say which ones belong together.
     """
-    if not os.path.isdir(folder):
-        raise UserError(
-            f'--{split} {folder}: there is no such folder{near_file(folder)}'
-        )
     maps = maps or _map_folder(folder)
-    if maps is None or not os.path.isdir(maps):
-        missing = f' (there is no folder {maps}{near_file(maps)})' if maps else ''
-        raise UserError(
-            f'--{split} {folder}: no label maps: give their folder with --{split}-maps'
-            + missing
-        )
-    images, labels = _relative(folder, SUFFIXES), _relative(maps, MAP_SUFFIXES)
+    for place in (folder, maps):
+        if place is None or not os.path.isdir(place):
+            what = f'there is no folder {place}{near_file(place)}' if place else ''
+            raise UserError(
+                f'--{split} {folder}: {what or "no label maps"}: --{split}-maps FOLDER '
+                'is where the label maps are'
+            )
+    labels = _relative(maps, ('.png', '.tif', '.tiff', '.bmp'))
     labels = [name for name in labels if name.endswith(map_suffix or '')]
+    images = _relative(folder, SUFFIXES)
     if os.path.samefile(folder, maps):
-        jpegs = [name for name in images if not name.lower().endswith(MAP_SUFFIXES)]
+        jpegs = [name for name in images if name.lower().endswith(('.jpg', '.jpeg'))]
         images = jpegs or [name for name in images if name not in labels]
-    if not images or not labels:
-        missing = f'{maps} has no label maps' if images else f'{folder} has no images'
-        raise UserError(f'--{split}: {missing}')
-    ends = _suffixes(images, labels)
-    if not ends:
-        raise UserError(
-            f'the names of the label maps in {maps}, such as {labels[0]}, do not begin as '
-            f'those of the images, such as {images[0]}: rename them'
-        )
-    if len(ends) > 1:
+    # Images all end alike, from a separator on: in .jpg, _sat.jpg, _leftImg8bit.png.
+    common = os.path.commonprefix([name[::-1] for name in images])[::-1]  # noqa: RUF071
+    cuts = [common.find(mark) for mark in '._- ' if mark in common]
+    end = common[min(cuts) :] if cuts else ''
+    names = {name.removesuffix(end) for name in images}
+    # Label maps begin as an image does, up to a separator.
+    ends = Counter(
+        label[i:]
+        for label in labels
+        for i, mark in enumerate(label)
+        if mark in '._- ' and label[:i] in names
+    )
+    best = [map_end for map_end, count in ends.items() if count == max(ends.values())]
+    if len(best) > 1:
         raise UserError(
             f'{maps} has several label maps for each image: choose one with --map-suffix: '
-            f'{", ".join(sorted(end for _, end in ends))}'
+            f'{", ".join(sorted(best))}'
         )
-    ((image_end, map_end),) = ends
-    names = [name[: -len(image_end)] for name in images if name.endswith(image_end)]
-    if others := [name for name in images if not name.endswith(image_end)]:
+    if not end or not best:
         raise UserError(
-            f'--{split} {folder}: images end in {image_end}, but not {examples(others)}: '
-            'mmseg reads one kind: convert, rename or remove these'
+            f'--{split}: images ({examples(images) or "none"}) must end alike, and label '
+            f'maps ({examples(labels) or "none"}) begin as they do, up to one of ._- : '
+            'rename, convert or remove the others'
         )
-    return Pairs(folder, maps, image_end, map_end, names)
-
-
-def _suffixes(images: Sequence[str], labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the ends by which names of images and label maps differ, that fit most."""
-    candidates = set()
-    for image in images[:: max(1, len(images) // 10)]:
-        for label in labels:
-            length = len(os.path.commonprefix([image, label]))  # noqa: RUF071
-            # x_sat.jpg and x_seg.png share x_s: the ends begin at a separator.
-            cut = max(map(image[:length].rfind, '._- '))
-            if not any(name[length : length + 1].isalnum() for name in (image, label)):
-                cut = length
-            if cut > image.rfind('/') + 1:
-                candidates.add((image[cut:], label[cut:]))
-    known = set(labels)
-    fits = {
-        (image_end, map_end): sum(
-            image.endswith(image_end) and image[: -len(image_end)] + map_end in known
-            for image in images
-        )
-        for image_end, map_end in candidates
-    }
-    return [ends for ends, count in fits.items() if count == max(fits.values())]
+    return Pairs(folder, maps, end, best[0], sorted(names))
 
 
 def _relative(folder: str, suffixes: Sequence[str]) -> list[str]:
@@ -151,47 +128,38 @@ def convert_maps(
     Raises:
         UserError: If a label map has other values.
     """
+    classes = [_code(value) for value in values]
+    known = {*classes, *map(_code, ignored)}
     for name in track(pairs.names, description='Label maps', transient=True):
-        codes, is_color = _read_map(pairs, name)
-        wanted = [_code(value, is_color) for value in (*values, *ignored)]
-        if unknown := set(np.unique(codes).tolist()) - set(wanted):
-            shown = [_as_text(code, is_color) for code in sorted(unknown)]
+        path = f'{pairs.maps}/{name}{pairs.map_suffix}'
+        if not os.path.isfile(path):
+            continue  # the checks of the config report it
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert('RGB') if image.mode == 'RGBA' else image)
+        # A number is a color of three equal parts.
+        pixels = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, -1)
+        codes = pixels[..., :3].astype(np.int64) @ (1 << 32, 1 << 16, 1)
+        if others := sorted(set(np.unique(codes).tolist()) - known):
+            colors = [
+                f'{code >> 32},{code >> 16 & 65535},{code & 65535}' for code in others
+            ]
+            shown = [
+                c.split(',')[0] if len({*c.split(',')}) == 1 else c for c in colors
+            ]
             raise UserError(
-                f'{pairs.maps}/{name}{pairs.map_suffix} has {examples(shown)}, which is not '
-                f'among --label-values; --ignore-label {" ".join(shown[:3])} leaves it out'
+                f'{path} has {examples(shown)}, which is not among --label-values; '
+                f'--ignore-label {" ".join(shown[:3])} leaves it out'
             )
         result = np.full(codes.shape, 255, np.uint8)
-        for number, code in enumerate(wanted[: len(values)]):
+        for number, code in enumerate(classes):
             result[codes == code] = number
-        path = target / f'{name}.png'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if codes.size:
-            path.write_bytes(cv2.imencode('.png', result)[1].tobytes())
+        out = target / f'{name}.png'
+        out.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(result).save(out)
     return pairs._replace(maps=str(target), map_suffix='.png')
 
 
-def _read_map(pairs: Pairs, name: str) -> tuple[np.ndarray, bool]:
-    """Return a number for each pixel, and whether it is an RGB code.
-
-    Missing and damaged files are empty here; the checks of the config report them.
-    """
-    try:
-        with Image.open(f'{pairs.maps}/{name}{pairs.map_suffix}') as image:
-            pixels = np.asarray(image.convert('RGB') if image.mode == 'RGBA' else image)
-    except (OSError, SyntaxError, ValueError):
-        return np.zeros((0, 0), int), False
-    if pixels.ndim == 3:
-        return pixels[..., :3].astype(int) @ (65536, 256, 1), True
-    return pixels.astype(int), False
-
-
-def _code(value: str, is_color: bool) -> int:
-    numbers = [int(number) for number in value.split(',')]
-    if not is_color:
-        return numbers[0] if len(set(numbers)) == 1 else -1
-    red, green, blue = numbers * (3 // len(numbers))
-    return red << 16 | green << 8 | blue
-
-
-def _as_text(code: int, is_color: bool) -> str:
-    return f'{code >> 16},{code >> 8 & 255},{code & 255}' if is_color else str(code)
+def _code(value: str) -> int:
+    """Return the number of a value or color."""
+    red, green, blue = map(int, value.split(',') if ',' in value else [value] * 3)
+    return red << 32 | green << 16 | blue

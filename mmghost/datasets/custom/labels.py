@@ -1,95 +1,74 @@
-"""COCO, VOC and YOLO labels as the content of a COCO JSON."""
+"""Labels of objects in any form as a COCO JSON: VOC, YOLO and labelme by supervision."""
 
+import json
 import os
+import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ...checks.annotations import check_coco, load_coco
+import numpy as np
+from pycocotools import mask as mask_api
+
+from ...checks.annotations import Content, read_coco
 from ...checks.images import image_size
-from ...checks.problems import Problem, check_text, raise_if_fatal
+from ...checks.problems import check_text, raise_if_fatal
 from ...errors import UserError, examples
-from .finding import find_coco_images, find_labels, read_text
+from .finding import Files, find_coco_images, find_files, read_text
+
+_OVER = 0.01  # of a side, that rounded YOLO labels may reach out of the image
 
 
-class Annotations(NamedTuple):
-    """One part of a detection dataset in COCO format.
+class Part(NamedTuple):
+    """The training or the validation part of a dataset: a COCO JSON and its images."""
 
-    Attributes:
-        source: The labels as given by the user.
-        ann_file: The JSON.
-        images: Folder of the images.
-        content: The parsed JSON.
-        changed: Whether ``content`` is still to be written to ``ann_file``.
-    """
-
-    source: str
     ann_file: str
     images: str
-    content: dict[str, list]
-    changed: bool
+    content: Content
 
 
-def read_labels(
-    paths: Sequence[str],
-    folders: Sequence[str | None],
+def read_part(
+    path: str,
+    images: str | None,
+    split: str,
     classes: Sequence[str],
     masks: bool,
-    target: Path,
-) -> list[Annotations]:
-    """Read the training and the validation part of a detection dataset.
+    job: Any,
+) -> Part:
+    """Read a part of a detection dataset; write it as a COCO JSON unless it is one.
 
     Args:
-        paths: Labels, see :func:`~.finding.find_labels`.
-        folders: Folders of the images as given by the user.
-        classes: The classes as given by the user.
+        path: Labels, see :func:`~.finding.find_files`.
+        images: Folder of the images as given by the user.
+        split: ``'train'`` or ``'val'``.
+        classes: Names of the classes, as far as they are known.
         masks: Whether masks are needed.
-        target: Folder for the JSONs of what is converted.
+        job: Has ``data``, the folder to write to, and ``note``, called with a line.
 
     Raises:
         UserError: If labels or images are missing or wrong.
     """
-    parts: list[Annotations] = []
-    for path, images, split in zip(paths, folders, ('train', 'val')):
-        new = (target / f'{split}.json').as_posix()
-        # VOC files do not list the classes; those of the training part go first.
-        first = (
-            [entry['name'] for entry in parts[0].content['categories']] if parts else ()
-        )
-        labels = find_labels(path, images, classes or first, split)
-        if labels.form == 'coco':
-            parts.append(_read_coco(labels.source, images, masks, split == 'val', new))
-            continue
-        try:
-            from .conversion import convert
-        except ImportError as error:
-            raise UserError(
-                f'{labels.form.upper()} labels are read by supervision, which cannot be '
-                f"imported ({error}): pip install 'supervision>=0.31,<0.32'"
-            ) from error
-        if images and not any(os.path.isfile(image) for image, _ in labels.files):
-            raise UserError(
-                f'none of the {len(labels.files)} images of {path} is in {images}: is '
-                '--images (or --val-images) the right folder?'
-            )
-        parts.append(
-            Annotations(path, new, labels.images, convert(labels, masks), True)
-        )
-    return parts
+    files = find_files(path, images, split)
+    if isinstance(files, str):
+        part, changed = _read_coco(files, images, masks, split == 'val')
+    else:
+        names = files.classes or classes
+        part, changed = Part(path, files.folder, _convert(files, names, masks)), True
+    if changed:
+        part = part._replace(ann_file=(job.data / f'{split}.json').as_posix())
+        job.data.mkdir(parents=True, exist_ok=True)
+        Path(part.ann_file).write_text(json.dumps(part.content), encoding='utf-8')
+        job.note(f'{path}: converted to {part.ann_file}, in COCO format')
+    return part
 
 
 def _read_coco(
-    path: str, images: str | None, masks: bool, test: bool, new: str
-) -> Annotations:
-    source = path
-    if check_text(path) is not None:  # the toolboxes read UTF-8 without a mark
-        source = new
-        Path(new).parent.mkdir(parents=True, exist_ok=True)
-        Path(new).write_text(read_text(path), encoding='utf-8')
-    content = load_coco(source)
-    if isinstance(content, Problem):
-        raise_if_fatal([content])
-    problems = check_coco(content, path, (), masks, test)
+    path: str, images: str | None, masks: bool, test: bool
+) -> tuple[Part, bool]:
+    """Read a COCO JSON; return True if its text or names of images had to change."""
+    read_text(path)
+    content, problems = read_coco(path, (), masks, test)
     raise_if_fatal(problems, lambda line: None)  # others: when the config is checked
     names = [image['file_name'] for image in content['images']]
     folder, found = find_coco_images(path, names, images)
@@ -106,5 +85,112 @@ def _read_coco(
             f'{examples(wrong)}: boxes may be of other, turned or resized images: correct '
             'width and height, or label again'
         )
-    changed = source == new or list(found) != list(found.values())
-    return Annotations(path, new if changed else path, folder, content, changed)
+    changed = check_text(path) is not None or list(found) != list(found.values())
+    return Part(path, folder, content), changed
+
+
+def _convert(files: Files, classes: Sequence[str], masks: bool) -> Content:
+    """Convert label files to COCO; names that ``classes`` lacks become the last ones."""
+    images, annotations, faults = [], [], []
+    for image, label in files.pairs:
+        size = image_size(image)
+        try:
+            if size is None:
+                raise ValueError(f'{image} is missing or damaged')
+            objects = (
+                _read(image, label, size, classes, files.options, masks)
+                if label
+                else []
+            )
+        except (ValueError, KeyError, SyntaxError) as error:
+            faults.append(f'{label or image} ({" ".join(str(error).split())[:160]})')
+            continue
+        name = Path(os.path.relpath(image, files.folder)).as_posix()
+        entry = dict(file_name=name, width=size[1], height=size[0])
+        images.append(dict(entry, id=len(images) + 1))
+        for each in objects:
+            ids = dict(id=len(annotations) + 1, image_id=len(images))
+            annotations.append(dict(each, **ids))
+    if faults:
+        raise UserError(
+            f'{len(faults)} of {len(files.pairs)} label files cannot be used: '
+            f'{examples(faults)} - fix them, or remove them if nothing is in their images'
+        )
+    others = {entry['category_id'] for entry in annotations} - set(classes)
+    ids = {name: i for i, name in enumerate([*classes, *sorted(others)])}
+    for entry in annotations:
+        entry['category_id'] = ids[entry['category_id']]
+    categories = [dict(id=i, name=n, supercategory=n) for n, i in ids.items()]
+    return dict(images=images, annotations=annotations, categories=categories)
+
+
+def _read(
+    image: str,
+    label: str,
+    size: tuple[int, int],
+    classes: Sequence[str],
+    options: dict[str, Any],
+    masks: bool,
+) -> list[dict[str, Any]]:
+    """Read the objects of one label file; ``category_id`` is a name for now."""
+    try:
+        from supervision import DetectionDataset
+    except ImportError as error:
+        raise UserError(
+            f'{label} is read by supervision, which cannot be imported ({error}): pip '
+            "install 'supervision>=0.31,<0.32'"
+        ) from error
+    text = re.sub(r'^\s*<\?xml.*?\?>', '', read_text(label))
+    suffix = Path(label).suffix.lower()
+    if suffix == '.json':
+        content = json.loads(text)
+        said = content.get('imageHeight'), content.get('imageWidth')
+        text = json.dumps({**content, 'imagePath': '0' + Path(image).suffix.lower()})
+    else:
+        numbers = (
+            re.search(rf'<{side}>\s*(\d+)\s*<', text) for side in ('height', 'width')
+        )
+        said = tuple(int(found[1]) if found else 0 for found in numbers)
+    if all(said) and tuple(said) != size:  # many tools leave it out, or write 0
+        raise ValueError(
+            'it is for {1}x{0} px, the image is {3}x{2}'.format(*said, *size)
+        )
+    # Four numbers in YOLO's files are a box, more are a polygon.
+    outlined = [len(line.split()) > 6 for line in text.splitlines() if line.strip()]
+    is_yolo = suffix == '.txt'
+    masks = masks and (any(outlined) or not is_yolo)
+    # supervision reads folders: make one of this file.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / 'images').mkdir()
+        copy = folder / f'images/0{Path(image).suffix.lower()}'
+        copy.symlink_to(Path(image).resolve())
+        (folder / f'0{suffix}').write_text(text, encoding='utf-8')
+        folders = (str(copy.parent), name)
+        if is_yolo:
+            data = json.dumps(dict(names=list(classes)) | options)
+            (folder / 'data.yaml').write_text(data, encoding='utf-8')
+            dataset = DetectionDataset.from_yolo(
+                *folders, str(folder / 'data.yaml'), force_masks=masks
+            )
+        elif suffix == '.xml':
+            dataset = DetectionDataset.from_pascal_voc(*folders, force_masks=masks)
+        else:
+            dataset = DetectionDataset.from_labelme(*folders, force_masks=masks)
+    (found,) = dataset.annotations.values()
+    sides = np.array([*size[::-1], *size[::-1]])
+    far = (found.xyxy < -_OVER * sides) | (found.xyxy > (1 + _OVER) * sides)
+    if far.any() and is_yolo:
+        box = found.xyxy[far.any(axis=1)][0].round(1).tolist()
+        raise ValueError(f'box {box} px is outside; YOLO has fractions from 0 to 1')
+    objects = []
+    for i, (x1, y1, x2, y2) in enumerate(found.xyxy.astype(float).round(2).tolist()):
+        box = [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
+        entry = dict(bbox=box, area=box[2] * box[3], iscrowd=0)
+        entry['category_id'] = dataset.classes[int(found.class_id[i])]
+        if masks and (not is_yolo or outlined[i]) and found.mask[i].any():
+            rle = mask_api.encode(np.asfortranarray(found.mask[i].astype(np.uint8)))
+            entry['area'] = float(mask_api.area(rle))
+            entry['segmentation'] = dict(rle, counts=rle['counts'].decode())
+        objects.append(entry)
+    return objects
