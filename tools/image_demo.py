@@ -77,6 +77,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not (args.out or args.json or args.label_maps):
         parser.error('say what to write: --out, --json or --label-maps')
+    if args.batch_size < 1:
+        parser.error(f'--batch-size {args.batch_size}: at least 1')
     return args
 
 

@@ -4,6 +4,7 @@ import atexit
 import difflib
 import os
 import re
+import shlex
 import shutil
 import tempfile
 import time
@@ -193,7 +194,7 @@ def changes_at_resume(saved: str, now: str, name: str) -> str:
             *more,
             'These changes apply, but for optim_wrapper, param_scheduler and the seed: the '
             'checkpoint restores optimizer and schedule, lr goes on as planned then. For a '
-            f'new schedule start from its weights: --cfg-options load_from={name}, without '
-            '--resume',
+            'new schedule start from its weights: --cfg-options '
+            f'load_from={shlex.quote(name)}, without --resume',
         ]
     )

@@ -201,6 +201,7 @@ def test_resuming_with_another_config_says_what_changed_and_what_applies(
 
 
 def test_a_config_that_did_not_change_is_not_mentioned():
+    assert "load_from='/a b.pth', " in changes_at_resume('a = 1', 'a = 2', '/a b.pth')
     text = "lr = 0.1\nmodel = dict(type='A')\n"
     same = f"{text}load_from = 'x.pth'\nresume = True\n"
     assert changes_at_resume(text, same, 'x.pth') == ''

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -113,7 +114,7 @@ class InterruptHook(Hook):
         runner.save_checkpoint(runner.work_dir, file, by_epoch=False, meta=meta)
         runner.logger.info(f'interrupted: the state is in {path}')
         last = Path(runner.work_dir, 'last_checkpoint')
-        words = f'interrupted; --resume {path} goes on from here'
+        words = f'interrupted; --resume {shlex.quote(str(path))} goes on from here'
         if not by_epoch:
             last.write_text(str(path))
             words = 'interrupted; --resume goes on from here'

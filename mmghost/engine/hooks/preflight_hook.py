@@ -1,5 +1,6 @@
 """The preflight check and foreign weights, also under the toolboxes' own tools."""
 
+import shlex
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -75,7 +76,7 @@ class PreflightHook(Hook):
                 raise UserError(
                     f'checkpoint {name} holds weights, but no state of a training (no '
                     f'{", ".join(missing)}): start a new one from it with --cfg-options '
-                    f'load_from={name}'
+                    f'load_from={shlex.quote(name)}'
                 )
             saved, now = checkpoint['meta'].get('cfg', ''), runner.cfg.pretty_text
             if changes := changes_at_resume(saved, now, name):
