@@ -67,12 +67,12 @@ def test_files_and_data_that_do_not_fit_are_refused(toy, tmp_path):
         evaluate(other, export.path)
     other = deepcopy(cfg)
     other.test_dataloader.dataset.data_root = str(tmp_path / 'nowhere')
-    with pytest.raises(
-        UserError, match=r'test_dataloader\.dataset\.data_root: there is no'
-    ):
+    with pytest.raises(UserError, match=r'test_dataloader\.dataset.*: there is no'):
         evaluate(other, export.path)
     other.train_dataloader.dataset.ann_file = 'gone.json'
-    with pytest.raises(UserError, match=r'dataset\.ann_file: there is no file .*gone'):
+    with pytest.raises(
+        UserError, match=r'train_dataloader\.dataset.*: there is no .*gone'
+    ):
         training_images(other, 2)
 
 
