@@ -202,7 +202,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale the channels of (N, channels, H, W)."""
-        scale = self.conv_reduce(x.mean((2, 3), keepdim=True))
+        scale = self.conv_reduce(nn.functional.adaptive_avg_pool2d(x, 1))
         return x * self.gate(self.conv_expand(self.act(scale)))
 
 
