@@ -30,7 +30,9 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
 
 
 def float_tiff(path: Path) -> None:
-    Image.fromarray(np.random.default_rng(0).random((40, 50)).astype('f4')).save(path)
+    Image.fromarray(np.random.default_rng(0).random((40, 50)).astype('f4')).save(
+        path, format='TIFF'
+    )
 
 
 def renamed_pcx(path: Path) -> None:
