@@ -78,6 +78,7 @@ BROKEN = {
     'val does not exist': ('coco', remove(VAL), '--val coco/val.json: there is no such file', ''),
     'no masks': ('masks', edit(TRAIN, lambda c: c['annotations'][2].pop('segmentation')), 'have no segmentation', 'first to annotations[2]'),
     'XML is truncated': ('voc', cut(AN_XML), f'{AN_XML} (', 'fix them, or remove'),
+    'another XML': ('voc', text(AN_XML, '<svg></svg>'), f'{AN_XML} (no VOC annotation)', 'fix them, or remove'),
     'XML bomb': ('voc', text(AN_XML, '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'), f'{AN_XML} (Entit', 'fix them, or remove'),
     'XML without a box': ('voc', swap(AN_XML, '<bndbox>', '<box>'), f'{AN_XML} (', 'fix them, or remove'),
     'XML with words': ('voc', swap(AN_XML, '<xmin>', '<xmin>about '), f'{AN_XML} (', 'fix them, or remove'),

@@ -103,7 +103,7 @@ def test_scores_and_accuracy_are_those_of_timms_evaluation(root, imagenet, tmp_p
     del chosen['model.backbone.widen_factor'], chosen['model.head.in_channels']
     cfg = config(root, tmp_path / 'work', chosen)
     prepare_test(cfg, str(checkpoint), str(out))
-    metrics = run_test(cfg, str(out))
+    metrics = run_test(cfg)
     with open(out, 'rb') as file:
         scores = torch.stack([sample['pred_score'] for sample in pickle.load(file)])
     # The pixels are equal (test_transforms.py); normalization and convolutions sum in

@@ -147,6 +147,8 @@ def _read(
         said = content.get('imageHeight'), content.get('imageWidth')
         text = json.dumps({**content, 'imagePath': '0' + Path(image).suffix.lower()})
     else:
+        if suffix == '.xml' and '<annotation' not in text:
+            raise ValueError('no VOC annotation')  # supervision sees no objects in it
         numbers = (
             re.search(rf'<{side}>\s*(\d+)\s*<', text) for side in ('height', 'width')
         )
