@@ -251,7 +251,9 @@ Written by `make bench` in about half an hour; every figure in the tables is mea
 The networks of a table take turns, each turn in another order, each in a process of its own.
 A turn is one call that is not timed, then calls for 0.05 s, at least one, whose mean
 counts. Times are medians over the turns, speedups medians of the ratios turn by turn, with
-their interquartile ranges (IQR). Differences of less than a tenth are noise. The forms:
+their interquartile ranges (IQR). Differences of less than a tenth are noise. All processes
+keep the memory that they free (`MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1`, see below).
+The forms:
 
 - *eager*: the network as it is built, on a contiguous image;
 - *channels-last*: network and images with `.to(memory_format=torch.channels_last)`;

@@ -58,9 +58,9 @@ def evaluate(
         evaluator.dataset_meta = dataset.metainfo
         times = []
         for index in track_iter_progress(range(len(dataset))):
-            path = dataset.get_data_info(index)['img_path']
+            image = dataset.get_data_info(index)['img_path']
             start = time.perf_counter()
-            result = runner.predict(path)
+            result = runner.predict(image)
             times.append(time.perf_counter() - start)
             sample = dataset[index]['data_samples']
             add_result(sample, result)

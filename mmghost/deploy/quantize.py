@@ -22,8 +22,8 @@ from .runtime.runner import Feed, Runner
 
 # Decoding and NMS stay in float32: they are cheap, and boxes need more than 8 bits.
 OPERATORS = ('Conv', 'Gemm', 'MatMul')
-# Ends of the names of the metrics that decide, the first that there is.
-METRICS = ('bbox_mAP', 'mIoU', 'top1', 'mAP', '')
+# Ends of the names of the metrics that decide; the first that there are.
+METRICS = ('_mAP', 'mIoU', 'top1', 'mAP', '')
 LITERT_SCRIPT = """
 import sys, numpy
 from ai_edge_quantizer import quantizer, qtyping
@@ -75,14 +75,17 @@ def quantize(
         QUANTIZERS[suffix](path, feeds(runner, chosen), partial, seven_bits)
         write_metadata(partial, replace(runner.metadata, precision='int8'))
         before, after = (evaluate(cfg, file) for file in (path, partial))
-        metric = next(name for key in METRICS for name in before if name.endswith(key))
-        scale = 100 if 'mAP' in metric else 1
-        drop = scale * (before[metric] - after[metric])
-        if not drop <= max_drop:
-            raise UserError(
-                f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
-                f'{after[metric]:.4f}), more than --max-drop {max_drop:g}: not kept'
-            )
+        decide = next(
+            filter(None, ([m for m in before if m.endswith(k)] for k in METRICS))
+        )
+        for metric in decide:  # of boxes, and of masks if there are any
+            scale = 100 if 'mAP' in metric else 1
+            drop = scale * (before[metric] - after[metric])
+            if not drop <= max_drop:
+                raise UserError(
+                    f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
+                    f'{after[metric]:.4f}), more than --max-drop {max_drop:g}: not kept'
+                )
     return str(out), before, after
 
 

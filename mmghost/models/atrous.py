@@ -17,12 +17,10 @@ class SplitPhases(nn.Module):
     """Move the four phases of a map into the batch."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (4 * N, C, ceil(H / 2), ceil(W / 2)).
-
-        An odd side is padded by its last row or column, so that the phases have one size.
-        """
+        """Map (N, C, H, W) to (4 * N, C, ceil(H / 2), ceil(W / 2))."""
         n, c, h, w = x.shape
         half_h, half_w = (h + 1) // 2, (w + 1) // 2
+        # An odd side gets its last row or column again: all phases have one size.
         x = F.pad(x, [0, 2 * half_w - w, 0, 2 * half_h - h], mode='replicate')
         # Slices, not a reshape: torch.export can prove their sizes.
         even, odd = x[:, :, ::2], x[:, :, 1::2]
@@ -37,6 +35,7 @@ class MergePhases(nn.Module):
         """Map (4 ** splits * N, C, H', W') to the dense map (N, C, H, W).
 
         Args:
+            x: The phases.
             size: Height and width of the dense map.
             splits: Number of times that the map was split.
         """

@@ -92,6 +92,11 @@ def main() -> None:
     if args.int8 is not None:
         if not {'onnx', 'openvino', 'litert'} & set(args.to):
             raise UserError('--int8 goes with --to onnx, openvino or litert')
+        if args.raw or not (cfg.get('test_dataloader') and cfg.get('test_evaluator')):
+            raise UserError(
+                '--int8 is scored on the test set: it needs test_dataloader and '
+                'test_evaluator in the config, and no --raw'
+            )
         training_images(cfg, args.int8)  # missing data are reported before the export
     exports = export_files(cfg, args.checkpoint, args.to, args.out, options)
     for export in exports:

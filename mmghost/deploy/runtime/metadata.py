@@ -78,19 +78,24 @@ class ModelMetadata:
         """
         try:
             values = {
-                entry.name: json.loads(properties[PREFIX + entry.name])
-                for entry in fields(cls)
-                if PREFIX + entry.name in properties
+                name.removeprefix(PREFIX): json.loads(value)
+                for name, value in properties.items()
+                if name.startswith(PREFIX)
             }
         except ValueError as error:
             raise FileError(f'its metadata are damaged: {error}') from error
-        if values.get('task') not in TASKS:
+        return cls._from_values(values)
+
+    @classmethod
+    def _from_values(cls, values: Any) -> 'ModelMetadata':
+        if not isinstance(values, dict) or values.get('task') not in TASKS:
             raise FileError(
                 'it has no metadata of mmghost: only files exported by tools/deployment/'
                 'export.py say how an image is prepared for them, inside or in a file '
                 'beside them that ends in .json'
             )
-        return cls(**values)
+        known = {entry.name for entry in fields(cls)}  # a newer mmghost may have more
+        return cls(**{name: values[name] for name in known & values.keys()})
 
     def save(self, path: str) -> None:
         """Write the metadata beside a file that cannot hold them."""
@@ -108,4 +113,4 @@ class ModelMetadata:
             values = json.loads(Path(f'{path}.json').read_text(encoding='utf-8'))
         except ValueError as error:
             raise FileError(f'its metadata are damaged: {error}') from error
-        return cls(**values)
+        return cls._from_values(values)
