@@ -55,7 +55,6 @@ EXTRAS = {
         'pytest',
         'pytest-xdist',
         'pytest-timeout',
-        'hypothesis',
         'markdown-it-py',  # the pages' links and code blocks
         'ncnn',  # parity of exported files; executorch would bring 18 packages
         'pnnx',

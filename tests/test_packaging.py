@@ -39,7 +39,7 @@ def source(root, tmp_path_factory) -> Path:
     copy = tmp_path_factory.mktemp('source') / 'mmghost'
     ignore = shutil.ignore_patterns(
         '__pycache__', '*.egg-info', '.mim', '.git', '.venv*', 'build', 'data', '*.pth',
-        'work_dirs', 'demo_output', '.*_cache', '.hypothesis',
+        'work_dirs', 'demo_output', '.*_cache',
     )  # fmt: skip
     return Path(shutil.copytree(root, copy, ignore=ignore))
 
