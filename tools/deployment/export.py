@@ -100,8 +100,10 @@ def main() -> None:
         training_images(cfg, args.int8)  # missing data are reported before the export
     exports = export_files(cfg, args.checkpoint, args.to, args.out, options)
     for export in exports:
-        parts = [Path(export.path), Path(export.path).with_suffix('.bin')]
-        size = sum(part.stat().st_size for part in parts if part.exists()) / 2**20
+        parts = [Path(export.path)]
+        if parts[0].suffix in ('.xml', '.param'):  # OpenVINO and ncnn: weights beside it
+            parts.append(parts[0].with_suffix('.bin'))
+        size = sum(part.stat().st_size for part in parts) / 2**20
         print(f'{export.metadata.task} -> {export.path} ({size:.1f} MiB)')
         for found in export.comparisons:
             n, height, width = found.size
