@@ -45,6 +45,11 @@ def read_coco(
             problems += step
             if problems:
                 break
+        if not problems and not (
+            content['images'] and (content['annotations'] or test)
+        ):
+            what = 'annotations to learn from' if content['images'] else 'images'
+            problems.append(Problem(path, f'has no {what} - export it again'))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f'is no COCO JSON ({error}) - it has {", ".join(_KEYS)}, and each bbox'
         return {}, [Problem(path, f'{what} is [x, y, width, height]')]

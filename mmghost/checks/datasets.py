@@ -141,7 +141,8 @@ def _label_values(entry: dict, load_map: Any) -> list[int]:
 
 def _check_range(paths: Sequence[str], where: str, load: Any) -> Iterator[Problem]:
     """Check that values survive loading: OpenCV reads 16 bits as 8 bits, value // 256."""
-    most = max((float(load_image(path, load).max()) for path in paths), default=255)
+    loaded = (load_image(path, load) for path in paths)
+    most = max((float(i.max()) for i in loaded if i is not None), default=255)
     if most <= 64:
         raw = load_image(paths[0], LoadImageFromFile(color_type='unchanged'))
         deep = raw is not None and raw.dtype == np.uint16

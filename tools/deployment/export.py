@@ -101,7 +101,10 @@ def main() -> None:
     exports = export_files(cfg, args.checkpoint, args.to, args.out, options)
     for export in exports:
         parts = [Path(export.path)]
-        if parts[0].suffix in ('.xml', '.param'):  # OpenVINO and ncnn: weights beside it
+        if parts[0].suffix in (
+            '.xml',
+            '.param',
+        ):  # OpenVINO and ncnn: weights beside it
             parts.append(parts[0].with_suffix('.bin'))
         size = sum(part.stat().st_size for part in parts) / 2**20
         print(f'{export.metadata.task} -> {export.path} ({size:.1f} MiB)')

@@ -144,10 +144,12 @@ def _read(
     suffix = Path(label).suffix.lower()
     if suffix == '.json':
         content = json.loads(text)
+        if not isinstance(content, dict) or 'shapes' not in content:
+            raise ValueError('no label file of labelme')
         said = content.get('imageHeight'), content.get('imageWidth')
         text = json.dumps({**content, 'imagePath': '0' + Path(image).suffix.lower()})
     else:
-        if suffix == '.xml' and '<annotation' not in text:
+        if suffix == '.xml' and not re.search(r'<annotation[\s>]', text):
             raise ValueError('no VOC annotation')  # supervision sees no objects in it
         numbers = (
             re.search(rf'<{side}>\s*(\d+)\s*<', text) for side in ('height', 'width')
@@ -180,6 +182,11 @@ def _read(
         else:
             dataset = DetectionDataset.from_labelme(*folders, force_masks=masks)
     (found,) = dataset.annotations.values()
+    if is_yolo and not set(found.class_id) <= {*range(len(classes))}:
+        raise ValueError(
+            f'class {max(found.class_id)} has no name: give data.yaml, classes.txt or '
+            '--classes'
+        )
     sides = np.array([*size[::-1], *size[::-1]])
     far = (found.xyxy < -_OVER * sides) | (found.xyxy > (1 + _OVER) * sides)
     if far.any() and is_yolo:
