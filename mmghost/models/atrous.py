@@ -40,7 +40,7 @@ class MergePhases(nn.Module):
             splits: Number of times that the map was split.
         """
         for split in reversed(range(splits)):
-            height, width = -(-size[0] // 2**split), -(-size[1] // 2**split)
+            height, width = [(side + 2**split - 1) // 2**split for side in size]
             n, c, h, w = x.shape
             x = x.reshape(n // 4, 2, 2, c, h, w).permute(0, 3, 4, 1, 5, 2)
             x = x.reshape(n // 4, c, h * 2, w * 2)[:, :, :height, :width]
