@@ -10,7 +10,7 @@ set -euo pipefail
 
 IMAGE=$(realpath "$1")
 shift
-ROOT=${ARM_ROOT:-/tmp/mmghost-arm}
+ROOT=${ARM_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/mmghost-arm}
 PYTHON=${PYTHON:-python}
 TOOL=$(realpath "$(dirname "$0")/../tools/deployment/run_model.py")
 DEBS='libc6 libgcc-s1 libstdc++6 libgomp1 zlib1g libbz2-1.0 liblzma5 libffi8 libssl3

@@ -57,17 +57,10 @@ val_dataloader = dict(
         ignore_index=ignore_index,
         pipeline=test_pipeline))
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    val_dataloader,
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(img_path='images/test', seg_map_path='labels/test'),
-        metainfo=metainfo,
-        ignore_index=ignore_index,
-        pipeline=test_pipeline))
+        val_dataloader['dataset'],
+        data_prefix=dict(img_path='images/test', seg_map_path='labels/test')))
 
 val_evaluator = dict(
     type='IoUMetric', iou_metrics=['mIoU'], ignore_index=ignore_index)
