@@ -34,12 +34,12 @@ PRETRAINED = {
 }
 TRANSFER = {
     'bccd': ('detection/retinanet_{}_bccd-320', ''),
-    'camvid': ('segmentation/{}{}_deeplabv3plus_camvid-320x320', '-d16'),
-    'camvid-d8': ('segmentation/{}{}_deeplabv3plus_camvid-320x320', '-d8'),
-    'camvid-d32': ('segmentation/{}{}_deeplabv3plus_camvid-320x320', '-d32'),
+    'camvid': ('segmentation/{}{}_deeplabv3plus_camvid-224x224', '-d16'),
+    'camvid-d8': ('segmentation/{}{}_deeplabv3plus_camvid-224x224', '-d8'),
+    'camvid-d32': ('segmentation/{}{}_deeplabv3plus_camvid-224x224', '-d32'),
 }
-# What is compared on each data set; stride 8 and 32 with GhostNetV2 alone, and timm's
-# trunk, which has no other, at stride 32.
+# What is compared on each data set. Stride 8 and 32 are compared from pretrained weights
+# alone, with GhostNetV2 and, at stride 32, timm's trunk, which has no other.
 NETWORKS = {
     'bccd': ('ghostnetv2-1.0', 'ghostnetv1-1.1', 'timm-ghostnetv2-1.0', 'mobilenet-v2'),
     'camvid': ('ghostnetv2-1.0', 'ghostnetv1-1.1', 'mobilenet-v2'),
@@ -77,7 +77,10 @@ class Run:
 def checkpoint(network: str) -> Path:
     """Return the weights that a network's transfer starts from."""
     source = network.removeprefix('timm-')
-    (found,) = (WORK / f'pretraining_{source}_random_0').glob('epoch_*.pth')
+    pretraining = Run('pretraining', source, 'random', 0)
+    if not pretraining.record.exists():
+        raise FileNotFoundError(f'{pretraining.record}: {source} is not pretrained yet')
+    (found,) = (WORK / pretraining.name).glob('epoch_*.pth')
     if source == network:
         return found
     target = found.with_name('for_timm.pth')
@@ -152,11 +155,11 @@ def plan(tasks: list[str], seeds: list[int]) -> Iterator[Run]:
     if 'pretraining' in tasks:
         for network in PRETRAINED:
             yield Run('pretraining', network, 'random', 0)
-    for seed, task, init in itertools.product(
-        seeds, TRANSFER, ('random', 'pretrained')
-    ):
-        for network in NETWORKS[task] if task in tasks else ():
-            yield Run(task, network, init, seed)
+    for seed, task in itertools.product(seeds, TRANSFER):
+        starts = ['pretrained'] if '-' in task else ['random', 'pretrained']
+        for init, network in itertools.product(starts, NETWORKS[task]):
+            if task in tasks:
+                yield Run(task, network, init, seed)
 
 
 def table(runs: list[Run]) -> str:

@@ -320,7 +320,7 @@ def test_lraspp_is_mmsegs_where_the_window_is_the_map_and_serves_smaller_maps():
         ('detection/retinanet_ghostnetv2-1.0_bccd-320.py',
          ['timm-ghostnetv2-1.0', 'ghostnetv1-1.1', 'mobilenet-v2'],
          'neck', 'in_channels'),
-        ('segmentation/ghostnetv2-1.0-d16_deeplabv3plus_camvid-320x320.py',
+        ('segmentation/ghostnetv2-1.0-d16_deeplabv3plus_camvid-224x224.py',
          ['ghostnetv1-1.1-d16', 'mobilenet-v2-d16'],
          'decode_head', 'in_channels c1_in_channels'),
         ('classification/ghostnetv2-1.0_tiny-imagenet-100.py',

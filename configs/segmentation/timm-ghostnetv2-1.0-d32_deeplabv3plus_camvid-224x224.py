@@ -5,7 +5,7 @@
 #   --cfg-options model.backbone.pretrained=True \
 #       model.backbone.pretrained_cfg_overlay.file=PATH
 # Numbers: not trained by this project yet.
-_base_ = './ghostnetv2-1.0-d32_deeplabv3plus_camvid-320x320.py'
+_base_ = './ghostnetv2-1.0-d32_deeplabv3plus_camvid-224x224.py'
 
 model = dict(
     backbone=dict(

@@ -3,7 +3,7 @@
 #   --cfg-options model.backbone.init_cfg.type=Pretrained \
 #       model.backbone.init_cfg.prefix=backbone. model.backbone.init_cfg.checkpoint=PATH
 # Numbers: not trained by this project yet.
-_base_ = './ghostnetv2-1.0-d16_deeplabv3plus_camvid-320x320.py'
+_base_ = './ghostnetv2-1.0-d16_deeplabv3plus_camvid-224x224.py'
 
 model = dict(
     backbone=dict(

@@ -13,7 +13,7 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(size=(320, 320), seg_pad_val=11),
+    data_preprocessor=dict(size=(224, 224), seg_pad_val=11),
     backbone=dict(output_stride=16, init_cfg=None),
     decode_head=dict(
         channels=128,
@@ -23,8 +23,8 @@ model = dict(
         ignore_index=11),
     auxiliary_head=None)
 
-max_iters = 4000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
+max_iters = 1200
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=300)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -42,4 +42,4 @@ randomness = dict(seed=0)
 custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=500, max_keep_ckpts=1, save_best=None))
+    checkpoint=dict(interval=300, max_keep_ckpts=1, save_best=None))
