@@ -1,4 +1,4 @@
-"""Run the chain of docs/results.md, pretraining and transfer, and print its tables.
+"""Run the chain of docs/results.md, pretraining and transfer; its tables and plots.
 
 Pretraining on Tiny ImageNet, then RetinaNet on BCCD and DeepLabV3+ on CamVid, each from
 random weights and from the pretrained ones, several seeds. A run is one thread of one
@@ -9,6 +9,7 @@ Examples:
     python -m dev.evidence run --jobs 2
     python -m dev.evidence run --only bccd --seeds 0
     python -m dev.evidence table
+    python -m dev.evidence plot      # docs/images/evidence.svg
 """
 
 import argparse
@@ -46,6 +47,7 @@ NETWORKS = {
     'camvid-d8': ('ghostnetv2-1.0',),
     'camvid-d32': ('ghostnetv2-1.0', 'timm-ghostnetv2-1.0'),
 }
+Setting = tuple[str, str, str]  # task, network, start
 METRICS = ('coco/bbox_mAP', 'mIoU', 'accuracy/top1')
 
 
@@ -162,35 +164,111 @@ def plan(tasks: list[str], seeds: list[int]) -> Iterator[Run]:
                 yield Run(task, network, init, seed)
 
 
-def table(runs: list[Run]) -> str:
-    """Return a Markdown table: mean, spread and number of runs of each setting."""
+def scores(task: str, network: str, init: str) -> dict[int, float]:
+    """Return the final score of each seed, of the test part where there is one."""
+    found = {}
+    for path in sorted(RECORDS.glob(f'{task}_{network}_{init}_*.json')):
+        done = json.loads(path.read_text())
+        found[done['seed']] = done['test'] or done['curve'][-1][1]
+    return found
+
+
+def table() -> str:
+    """Return two Markdown tables: the settings, and paired differences between them."""
     rows = [
-        '| task | network | random weights | pretrained | gain, paired |',
-        '|' + '---|' * 5,
+        '| task | network | from random weights | pretrained |',
+        '|' + '---|' * 4,
     ]
-    for task, network in dict.fromkeys((run.task, run.network) for run in runs):
-        scores: dict[str, dict[int, float]] = {'random': {}, 'pretrained': {}}
-        for run in runs:
-            if (run.task, run.network) == (task, network) and run.record.exists():
-                done = json.loads(run.record.read_text())
-                scores[run.init][run.seed] = done['test'] or done['curve'][-1][1]
-        first, second = scores.values()
-        gains = [second[seed] - first[seed] for seed in first if seed in second]
-        cells = [
-            spread(list(first.values())),
-            spread(list(second.values())),
-            spread(gains),
-        ]
-        rows.append(f'| {task} | {network} | ' + ' | '.join(cells) + ' |')
+    for task, networks in NETWORKS.items():
+        for network in networks:
+            both = [
+                spread(list(scores(task, network, init).values()))
+                for init in ('random', 'pretrained')
+            ]
+            rows.append(f'| {task} | {network} | ' + ' | '.join(both) + ' |')
+    rows += ['', '| difference, paired by seed | |', '|---|---|']
+    for label, first, second in differences():
+        one, two = scores(*first), scores(*second)
+        gains = [one[seed] - two[seed] for seed in one if seed in two]
+        rows.append(f'| {label} | {spread(gains)} {verdict(gains)} |')
     return '\n'.join(rows)
+
+
+def differences() -> Iterator[tuple[str, Setting, Setting]]:
+    """Return the questions of docs/results.md: what is compared with what."""
+    ours, v1, timm = 'ghostnetv2-1.0', 'ghostnetv1-1.1', 'timm-ghostnetv2-1.0'
+    for task in ('bccd', 'camvid'):
+        for network in NETWORKS[task]:
+            yield (
+                f'{task}, {network}: pretrained - random',
+                (task, network, 'pretrained'),
+                (task, network, 'random'),
+            )
+    for task, other in (
+        ('bccd', v1),
+        ('bccd', timm),
+        ('bccd', 'mobilenet-v2'),
+        ('camvid', v1),
+        ('camvid', 'mobilenet-v2'),
+        ('camvid-d32', timm),
+    ):
+        for init in ('random', 'pretrained'):
+            if scores(task, other, init):
+                label = f'{task}, {init}: {ours} - {other}'
+                yield label, (task, ours, init), (task, other, init)
+    for one, two in (('camvid', 'camvid-d32'), ('camvid-d8', 'camvid')):
+        label = f'{one} - {two}, {ours}, pretrained'
+        yield label, (one, ours, 'pretrained'), (two, ours, 'pretrained')
 
 
 def spread(values: list[float]) -> str:
     """Return mean and standard deviation of values, and their number."""
     if not values:
         return ''
-    deviation = f' ± {statistics.stdev(values):.3g}' if len(values) > 1 else ''
+    deviation = f' ± {statistics.stdev(values):.2g}' if len(values) > 1 else ''
     return f'{statistics.mean(values):.3g}{deviation} ({len(values)})'
+
+
+def verdict(gains: list[float]) -> str:
+    """Return better or worse, or a tie where the seeds spread by as much."""
+    if len(gains) < 2 or abs(statistics.mean(gains)) <= statistics.stdev(gains):
+        return 'tie' if len(gains) > 1 else ''
+    return 'better' if statistics.mean(gains) > 0 else 'worse'
+
+
+def plot(target: Path) -> None:
+    """Draw the curves of each task, of every seed, and the final scores as bars."""
+    from matplotlib import pyplot as plt
+
+    tasks = [t for t in ('pretraining', *NETWORKS) if list(RECORDS.glob(f'{t}_*.json'))]
+    figure, axes = plt.subplots(
+        2, len(tasks), figsize=(4 * len(tasks), 7), squeeze=False
+    )
+    styles = {'random': ':', 'pretrained': '-'}
+    for (curves, bars), task in zip(axes.T, tasks):
+        networks = NETWORKS.get(task, tuple(PRETRAINED))
+        for i, network in enumerate(networks):
+            for shift, init in ((-0.2, 'random'), (0.2, 'pretrained')):
+                for path in sorted(RECORDS.glob(f'{task}_{network}_{init}_*.json')):
+                    steps, values = zip(*json.loads(path.read_text())['curve'])
+                    curves.plot(steps, values, styles[init], color=f'C{i}')
+                final = list(scores(task, network, init).values())
+                if final:
+                    face = f'C{i}' if init == 'pretrained' else 'white'
+                    bars.bar(
+                        i + shift, statistics.mean(final), 0.4, color=face, ec=f'C{i}'
+                    )
+                    bars.plot([i + shift] * len(final), final, 'k.')
+        curves.set_title(task)
+        curves.set_xlabel('epoch' if task in ('pretraining', 'bccd') else 'iteration')
+        bars.set_xticks(range(len(networks)), networks, rotation=20, ha='right')
+    axes[0, 0].set_ylabel('validation: top-1 / AP / mIoU')
+    axes[1, 0].set_ylabel('final; dots are seeds')
+    axes[0, -1].plot([], [], 'k:', label='random weights')
+    axes[0, -1].plot([], [], 'k-', label='pretrained')
+    axes[0, -1].legend()
+    figure.tight_layout()
+    figure.savefig(target)
 
 
 def main() -> None:
@@ -198,7 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('action', choices=['run', 'table'])
+    parser.add_argument('action', choices=['run', 'table', 'plot'])
     every = ['pretraining', *TRANSFER]
     parser.add_argument('--only', nargs='+', choices=every, default=every)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
@@ -212,7 +290,10 @@ def main() -> None:
     args = parser.parse_args()
     runs = list(plan(args.only, args.seeds))
     if args.action == 'table':
-        print(table(runs))
+        print(table())
+        return
+    if args.action == 'plot':
+        plot(Path('docs/images/evidence.svg'))
         return
     left = [run for run in runs if not run.record.exists()]
     # In rounds: a run needs the weights of those before it.
