@@ -23,12 +23,10 @@ import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis import complexity, config_cost
 from mmghost.models import GhostNetClassifier
 
-ROOT = Path(__file__).resolve().parents[1]
+from .metafiles import ROOT, Row, Table, metafiles
+
 DATA = Path(__file__).with_name('reproduction.json')
 PAGE = ROOT / 'docs' / 'reproduction.md'
-
-Row = dict[str, Any]
-Table = dict[str, Any]
 
 
 def read() -> dict[str, Any]:
@@ -153,8 +151,6 @@ def main() -> None:
     )
     parser.add_argument('--recount', action='store_true', help='count all costs again')
     args = parser.parse_args()
-    from .metafiles import metafiles
-
     data = read()
     count_all(data, args.recount)
     write(data)

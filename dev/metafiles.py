@@ -14,7 +14,11 @@ from mmengine.config import Config
 from mmghost.checks.toolbox import type_name
 from mmghost.weights import catalogue
 
-from .ledger import ROOT, Row, Table
+ROOT = Path(__file__).resolve().parents[1]
+
+# As in reproduction.json, see ledger.py.
+Row = dict[str, Any]
+Table = dict[str, Any]
 
 HEAD = '# Written by `python -m dev.ledger`: do not edit.\n'
 NOTES = """\
