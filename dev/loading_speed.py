@@ -22,7 +22,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.checks.toolbox import toolbox_of
+from mmghost.checks.toolbox import scope_of
 from mmghost.engine.building import build_model
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
@@ -31,7 +31,7 @@ from mmghost.errors import cli_main
 
 def scope(cfg: Config) -> Any:
     """Return the context in which the parts of a config are built."""
-    return DefaultScope.overwrite_default_scope(toolbox_of(cfg).scope)
+    return DefaultScope.overwrite_default_scope(scope_of(cfg))
 
 
 def rate(step: Callable[[], int], seconds: float) -> float:

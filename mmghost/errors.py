@@ -4,6 +4,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -29,6 +30,12 @@ def did_you_mean(name: str, names: Iterable[str], count: int = 3) -> str:
     known = {str(n).lower(): str(n) for n in names}
     close = difflib.get_close_matches(name.lower(), known, n=count)
     return f'; did you mean {" or ".join(known[n] for n in close)}?' if close else ''
+
+
+def near_file(path: str) -> str:
+    """Return a hint with files in the same folder whose names are close to a path's."""
+    folder, name = Path(path).parent, Path(path).name
+    return did_you_mean(name, os.listdir(folder)) if folder.is_dir() else ''
 
 
 def examples(names: Sequence[Any], count: int = 3) -> str:

@@ -24,7 +24,6 @@ import numpy as np
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.checks.images import SUFFIXES, image_fault, list_images
-from mmghost.checks.problems import near_file
 from mmghost.deploy.runtime.results import (
     Classification,
     Detections,
@@ -34,7 +33,7 @@ from mmghost.deploy.runtime.results import (
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
 from mmghost.engine.predict import Predictor
-from mmghost.errors import UserError, cli_main
+from mmghost.errors import UserError, cli_main, near_file
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 

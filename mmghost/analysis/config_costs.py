@@ -7,7 +7,7 @@ import torch.nn as nn
 from mmengine.config import Config
 from torch import Tensor
 
-from ..checks.toolbox import toolbox_of, type_name
+from ..checks.toolbox import scope_of, type_name
 from ..engine.building import build_model
 from ..errors import UserError
 from .complexity import Complexity, complexity
@@ -84,7 +84,7 @@ def default_shape(cfg: Config) -> tuple[int, int]:
         side as the height, rounded up to the multiple that the model pads to. For a
         segmentor the size that it is trained on, at which the model zoo counts too.
     """
-    scope = toolbox_of(cfg).scope
+    scope = scope_of(cfg)
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     preprocessor = preprocessor or {}
     crop = preprocessor.get('size')

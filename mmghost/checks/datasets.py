@@ -11,10 +11,10 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset
 
-from ..errors import examples
+from ..errors import examples, near_file
 from .annotations import read_coco
 from .images import check_files, image_fault, image_size, is_hidden, load_image
-from .problems import Problem, check_text, near_file
+from .problems import Problem, check_text
 from .toolbox import option_key
 
 _IGNORED = 255  # by mmseg's losses and metrics

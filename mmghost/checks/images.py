@@ -9,8 +9,8 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
-from ..errors import examples
-from .problems import Problem, near_file
+from ..errors import examples, near_file
+from .problems import Problem
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89PNG': b'IEND'}  # of JPEG and PNG files

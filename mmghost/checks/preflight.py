@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS, METRICS, DefaultScope
 from ..errors import UserError, examples
 from .datasets import check_dataset, check_samples
 from .problems import Problem, check_text, raise_if_fatal
-from .toolbox import find_class, option_key, toolbox_of, type_name, walk
+from .toolbox import find_class, option_key, scope_of, type_name, walk
 
 _HEADS = ('bbox_head', 'mask_head', 'decode_head', 'auxiliary_head', 'head')
 # Results of the metrics that our configs have, behind the prefix: the form, an example.
@@ -103,7 +103,7 @@ def build_datasets(cfg: Config, loader: str) -> list[tuple[str, BaseDataset]]:
             cls = find_class(DATASETS, node.get('type'), cfg)
             # mmengine says which types there are in place of an unknown one.
             if cls is None or issubclass(cls, BaseDataset):
-                scope = cfg.get('default_scope') or toolbox_of(cfg).scope
+                scope = cfg.get('default_scope') or scope_of(cfg)
                 with DefaultScope.overwrite_default_scope(scope):
                     built.append((path, DATASETS.build({**node, 'lazy_init': True})))
         except Exception as error:

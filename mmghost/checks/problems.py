@@ -1,13 +1,12 @@
 """What a check finds, and problems that any file can have."""
 
 import codecs
-import os
 import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import UserError, did_you_mean
+from ..errors import UserError
 
 
 class Problem(NamedTuple):
@@ -34,12 +33,6 @@ def raise_if_fatal(
     if fatal:
         head = [f'{len(fatal)} problems to fix first:'] * (len(fatal) > 1)
         raise UserError('\n  '.join([*head, *fatal]))
-
-
-def near_file(path: str) -> str:
-    """Return a hint with files in the same folder whose names are close to a path's."""
-    folder, name = Path(path).parent, Path(path).name
-    return did_you_mean(name, os.listdir(folder)) if folder.is_dir() else ''
 
 
 def check_text(path: str) -> Problem | None:

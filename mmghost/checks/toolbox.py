@@ -3,20 +3,13 @@
 import importlib.util
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch.nn as nn
 from mmengine.config import Config
 from mmengine.registry import Registry
 
 from ..errors import UserError
-
-
-class Toolbox(NamedTuple):
-    """A toolbox; ``scope`` is its package and its ``default_scope``."""
-
-    scope: str
-
 
 _DISTRIBUTIONS = {
     'mmdet': 'onedl-mmdetection',
@@ -32,8 +25,8 @@ def type_name(kind: Any) -> str:
     return getattr(kind, '__name__', '')
 
 
-def toolbox_of(cfg: Config) -> Toolbox:
-    """Return the toolbox of a config: of its ``default_scope``, or of its model's package.
+def scope_of(cfg: Config) -> str:
+    """Return the toolbox of a config: its ``default_scope``, or the package of its model.
 
     Raises:
         UserError: If it is none of the three, or not installed.
@@ -51,12 +44,12 @@ def toolbox_of(cfg: Config) -> Toolbox:
             f'{cfg.filename} is a config of {scope}, which is not installed: pip install '
             f"{_DISTRIBUTIONS[scope]} (beside onedl-mmcv), or OpenMMLab's own release of it"
         )
-    return Toolbox(scope)
+    return scope
 
 
 def find_class(registry: Registry, kind: Any, cfg: Config) -> type | None:
     """Return the class of a ``type`` in the scope of a config; None if there is none."""
-    scope = cfg.get('default_scope') or toolbox_of(cfg).scope
+    scope = cfg.get('default_scope') or scope_of(cfg)
     with registry.switch_scope_and_registry(scope) as found:
         return found.get(kind) if isinstance(kind, str) else kind
 

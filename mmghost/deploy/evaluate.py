@@ -19,7 +19,7 @@ from mmengine.utils import track_iter_progress
 from ..checks.datasets import check_dataset
 from ..checks.preflight import build_datasets
 from ..checks.problems import raise_if_fatal
-from ..checks.toolbox import toolbox_of
+from ..checks.toolbox import scope_of
 from ..engine.launch import get_test_dataset
 from ..errors import UserError, examples
 from .runtime import Classification, Detections, FileError, Runner, SegmentationMap
@@ -50,7 +50,7 @@ def evaluate(
     for key in ('test_dataloader', 'test_evaluator'):
         if cfg.get(key) is None:
             raise UserError(f'{cfg.filename} has no {key}: it cannot be evaluated')
-    init_default_scope(toolbox_of(cfg).scope)
+    init_default_scope(scope_of(cfg))
     try:
         runner = Runner(path, backend, threads, bf16)
         dataset = open_test_set(cfg, runner)

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 
-from ..checks.toolbox import toolbox_of
+from ..checks.toolbox import scope_of
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -19,7 +19,7 @@ def build_model(cfg: Config) -> nn.Module:
     Args:
         cfg: A config of one of the toolboxes.
     """
-    init_default_scope(toolbox_of(cfg).scope)
+    init_default_scope(scope_of(cfg))
     model = deepcopy(cfg.model)  # detectors write into their parts
     if cfg.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)

@@ -25,9 +25,8 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..checks.problems import near_file
-from ..checks.toolbox import toolbox_of, type_name
-from ..errors import UserError, did_you_mean
+from ..checks.toolbox import scope_of, type_name
+from ..errors import UserError, did_you_mean, near_file
 from .checkpoints import for_mmengine, is_deployed, last_whole, read_checkpoint
 from .fonts import use_font_for
 from .hooks.interrupt_hook import InterruptHook
@@ -62,7 +61,7 @@ def load_config(
     if not osp.isfile(path):
         raise UserError(f'config {path}: there is no such file{near_file(path)}')
     cfg = Config.fromfile(path)
-    scope = toolbox_of(cfg).scope
+    scope = scope_of(cfg)
     if 'model' not in cfg:
         raise UserError(f'config {path} has no model: is it one of the _base_ files?')
     _merge(cfg, cfg_options or {})
@@ -261,7 +260,7 @@ def prepare_test(
 
 def _set_out(cfg: Config, out: str | None, out_item: str | None) -> None:
     """Add what keeps the predictions. Metrics are left to the caller of run_test."""
-    scope, evaluators = toolbox_of(cfg).scope, cfg.test_evaluator
+    scope, evaluators = scope_of(cfg), cfg.test_evaluator
     evaluators = [evaluators] if isinstance(evaluators, dict) else [*evaluators]
     if out_item is not None and (out is None or scope != 'mmpretrain'):
         raise UserError('--out-item goes with --out FILE, for classification')
@@ -285,7 +284,7 @@ def _set_visualization(
     cfg: Config, show: bool, show_dir: str | None, **settings: float
 ) -> None:
     """Switch on the toolbox's hook that draws predictions."""
-    scope = toolbox_of(cfg).scope
+    scope = scope_of(cfg)
     hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise UserError('--show and --show-dir need default_hooks.visualization')
@@ -322,7 +321,7 @@ def get_test_dataset(cfg: Config) -> ConfigDict:
 
 def _set_tta(cfg: Config) -> None:
     """Wrap the model for test-time augmentation, by flips where the config has none."""
-    scope, dataset = toolbox_of(cfg).scope, get_test_dataset(cfg)
+    scope, dataset = scope_of(cfg), get_test_dataset(cfg)
     if 'tta_pipeline' not in cfg:
         if scope == 'mmseg':
             raise UserError(f'--tta: {cfg.filename} has no tta_pipeline')

@@ -16,7 +16,7 @@ from mmengine.utils import get_object_from_string
 from torch import nn
 
 from ..checks import build_datasets
-from ..checks.toolbox import toolbox_of
+from ..checks.toolbox import scope_of
 from ..errors import UserError
 from ..weights import adapt_checkpoint
 from .building import build_model
@@ -61,7 +61,7 @@ class Predictor:
     """
 
     def __init__(self, cfg: Config, checkpoint: str, device: str | None = None) -> None:
-        self.scope = toolbox_of(cfg).scope
+        self.scope = scope_of(cfg)
         self.cfg = cfg = deepcopy(cfg)
         init_default_scope(self.scope)
         cfg.test_dataloader.dataset = dataset = get_test_dataset(cfg)

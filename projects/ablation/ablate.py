@@ -30,7 +30,7 @@ from torch.utils.benchmark import Timer
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from dev.ledger import option_words
 from mmghost.analysis import Complexity, complexity, default_shape
-from mmghost.checks.toolbox import toolbox_of
+from mmghost.checks.toolbox import scope_of
 from mmghost.engine.building import build_model
 from mmghost.engine.launch import load_config, prepare_train, run_train
 from mmghost.engine.options import add_cfg_options
@@ -78,7 +78,7 @@ def proxy_config(proxy: Config, row: Config) -> Config:
         UserError: If the proxy is no classification config with a head of its own.
     """
     head = proxy.model.get('head') or {}
-    if toolbox_of(proxy).scope != 'mmpretrain' or 'num_classes' not in head:
+    if scope_of(proxy) != 'mmpretrain' or 'num_classes' not in head:
         raise UserError(
             f'--proxy {proxy.filename}: a proxy is a classification config with '
             'model.head.num_classes'

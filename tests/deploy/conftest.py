@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 from torch import Tensor
 
-from mmghost.checks.toolbox import toolbox_of
+from mmghost.checks.toolbox import scope_of
 from mmghost.datasets.shapes import make_shapes
 from mmghost.deploy.export import Export, Options, export_files
 from mmghost.deploy.parity import noise
@@ -184,7 +184,7 @@ def save_random(cfg: Config, path: Path) -> str:
     Every layer is scaled to give numbers of the order of 1, those of the heads smaller
     ones. Otherwise scores are almost 0 or 1, and equal ones may come in any order.
     """
-    scope = toolbox_of(cfg).scope
+    scope = scope_of(cfg)
     init_default_scope(scope)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).eval()

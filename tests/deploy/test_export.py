@@ -17,7 +17,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmghost.checks.toolbox import toolbox_of
+from mmghost.checks.toolbox import scope_of
 from mmghost.deploy import graphs
 from mmghost.deploy.converters import write_metadata
 from mmghost.deploy.export import input_size
@@ -279,7 +279,7 @@ def test_models_without_a_graph_are_refused(tmp_path, data, kind, change, messag
     cfg = build_toy(tmp_path, kind, data)
     cfg.merge_from_dict(change)
     with pytest.raises(UserError, match=message):
-        build_graph(build_model(cfg), toolbox_of(cfg).scope)
+        build_graph(build_model(cfg), scope_of(cfg))
 
 
 @pytest.mark.parametrize(

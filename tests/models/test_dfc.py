@@ -1,15 +1,13 @@
-"""DFC attention: the release's formula, and every choice of the paper's ablations."""
+"""DFC attention: every choice of the paper's ablations; test_parity_timm.py has the default."""
 
 import itertools
 
 import pytest
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 
-from mmghost.models import DFCAttention, GhostModule, GhostNetV2
+from mmghost.models import DFCAttention, GhostNetV2
 from mmghost.models.dfc import CHOICES
-from mmghost.models.ghostnet import RELEASE_DFC
 from tests.helpers import image, randomize, relative_error
 
 UPSAMPLES = (
@@ -81,35 +79,20 @@ def test_rows_and_columns_may_have_kernels_of_their_own():
 
 
 @pytest.mark.parametrize(
-    'position', CHOICES.get('position', ('expanded', 'output', 'both'))
+    ('position', 'modules'),
+    [
+        ('expanded', {'ghost1'}),
+        ('output', {'ghost2'}),
+        ('both', {'ghost1', 'ghost2'}),
+    ],
 )
-def test_dfc_is_at_the_position_that_is_asked_for(position):
+def test_dfc_is_at_the_position_that_is_asked_for(position, modules):
     model = GhostNetV2(0.25, out_indices=4, dfc={'position': position})
     model(image(2, 3, 64, 64))[0].square().mean().backward()
     assert all(p.grad is not None for p in model.parameters())
     places = [n for n, m in model.named_modules() if isinstance(m, DFCAttention)]
-    modules = {
-        'expanded': {'ghost1'},
-        'output': {'ghost2'},
-        'both': {'ghost1', 'ghost2'},
-    }
-    assert {n.split('.')[-2] for n in places} == modules[position]
-    assert len(places) == 14 * len(modules[position])
-
-
-@torch.no_grad()
-def test_the_default_is_the_releases_formula_bit_by_bit():
-    """The gate's arithmetic of the authors' code, written with torch alone."""
-    module = randomize(GhostModule(8, 12, dfc={})).eval()
-    for size in ((12, 16), (7, 9)):
-        x = image(2, 8, *size)
-        attention = F.avg_pool2d(x, kernel_size=2, stride=2)
-        for layer in list(module.short_conv)[:6]:
-            attention = layer(attention)
-        intrinsic = module.primary_conv(x)
-        ghost = torch.cat([intrinsic, module.cheap_operation(intrinsic)], dim=1)
-        expected = ghost * F.interpolate(attention.sigmoid(), size=size, mode='nearest')
-        assert torch.equal(module(x), expected)
+    assert {n.split('.')[-2] for n in places} == modules
+    assert len(places) == 14 * len(modules)
 
 
 @torch.no_grad()
@@ -142,8 +125,3 @@ def test_the_order_of_gate_and_nearest_up_sampling_changes_no_value():
 def test_a_wrong_choice_is_refused_with_its_name(dfc, words):
     with pytest.raises(ValueError, match=words):
         GhostNetV2(0.25, dfc=dfc)
-
-
-def test_the_releases_choices_are_the_default():
-    default, spelt = GhostNetV2(0.25), GhostNetV2(0.25, dfc=dict(RELEASE_DFC))
-    assert str(default) == str(spelt)

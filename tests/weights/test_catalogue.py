@@ -8,7 +8,7 @@ from mmghost.errors import UserError
 from mmghost.weights import catalogue
 from mmghost.weights.reading import cached_path
 from tests.weights.conftest import timm_network
-from tests.weights.writers import mindspore_names, write_mindspore
+from tests.weights.writers import mindspore_names, save
 
 
 @pytest.mark.parametrize('name', catalogue.entries())
@@ -27,10 +27,7 @@ def published(torch_home):
         entry = catalogue.entry('ghostnetv2-1.0')
         path = cached_path(next(w.url for w in entry.weights if w.tag == tag))
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == '.ckpt':
-            path.write_bytes(write_mindspore(mindspore_names(state)))
-        else:
-            torch.save(state, path)
+        save(mindspore_names(state) if tag == 'mindspore' else state, path)
 
     return put
 

@@ -185,14 +185,9 @@ def test_averaged_weights_are_published(key, tmp_path):
     assert same(load(path)['state_dict'], averaged)
 
 
-def test_a_wrong_ending_and_nan_are_not_published(source, tmp_path):
+def test_a_wrong_ending_is_not_published(source, tmp_path):
     with pytest.raises(WeightsError, match=r'must end in \.pth'):
         publish(source, tmp_path / 'model.tar')
-    state = {**load(source), 'bn1.bias': torch.full((4,), float('nan'))}
-    torch.save(state, source)
-    with pytest.raises(WeightsError, match=r'bn1\.bias has 4 of 4 values'):
-        publish(source, tmp_path / 'model.pth')
-    assert [file.name for file in tmp_path.iterdir()] == ['source.pth']
 
 
 def test_the_tool_prints_what_it_wrote(source, tmp_path, run_tool, capsys):

@@ -1,16 +1,12 @@
 """Files of every origin load by name into backbones, and give their own numbers."""
 
 import argparse
-import logging
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
-import torch.nn as nn
-from mmengine.logging import MMLogger
-from mmengine.model import BaseModel, PretrainedInit
-from mmengine.runner import Runner
+from mmengine.model import PretrainedInit
 
 from mmghost.errors import WeightsError
 from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
@@ -19,21 +15,7 @@ from mmghost.weights.reading import HAS_SAFE_GLOBALS
 from tests.helpers import image, randomize, relative_error
 from tests.weights.conftest import FAMILY, WIDTH, filled, small_state, timm_network
 from tests.weights.models import ALL
-from tests.weights.writers import mindcv_names, mindspore_names, write_mindspore
-
-training_checkpoint = pytest.mark.skipif(
-    not HAS_SAFE_GLOBALS, reason='torch < 2.6 refuses checkpoints of a training'
-)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """Keep mmengine from printing where each parameter comes from."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    yield
-    logger.setLevel(level)
+from tests.weights.writers import mindcv_names, mindspore_names, save
 
 
 def equals(model, state):
@@ -63,67 +45,36 @@ def test_timms_weights_give_timms_logits(name, tmp_path):
         assert relative_error(ours.double()(x), expected) < 1e-10
 
 
-def save_wrapped(state, folder):
-    state = {f'module.{name}': value for name, value in state.items()}
-    torch.save({'epoch': 3, 'state_dict': state}, folder / 'a.pth.tar')
-    return folder / 'a.pth.tar'
+def prefixed(prefix, state):
+    return {f'{prefix}{name}': value for name, value in state.items()}
 
 
-def save_compiled(state, folder):
-    state = {f'module._orig_mod.{name}': value for name, value in state.items()}
-    torch.save(state, folder / 'a.pth')
-    return folder / 'a.pth'
-
-
-def save_legacy(state, folder):
-    torch.save(state, folder / 'a.pth', _use_new_zipfile_serialization=False)
-    return folder / 'a.pth'
-
-
-def save_safetensors(state, folder):
-    save_file = pytest.importorskip('safetensors.torch').save_file
-    save_file(state, folder / 'model.safetensors')
-    return folder / 'model.safetensors'
-
-
-def save_mindspore(state, folder):
-    (folder / 'a.ckpt').write_bytes(write_mindspore(mindspore_names(state)))
-    return folder / 'a.ckpt'
-
-
-def save_mindcv(state, folder):
-    (folder / 'a.ckpt').write_bytes(write_mindspore(mindcv_names(state)))
-    return folder / 'a.ckpt'
-
-
-def save_of_a_classifier(state, folder):
-    """Save mmpretrain's names, with a linear layer for the 1x1 convolution."""
-    state = {f'backbone.{name}': value for name, value in state.items()}
+def mmpretrain_names(state):
+    """Rename as mmpretrain does, with a linear layer for the 1x1 convolution."""
+    state = prefixed('backbone.', state)
     for i, name in enumerate(('conv_head', 'classifier')):
         weight = state.pop(f'backbone.{name}.weight')
         state[f'head.layers.{i}.fc.weight'] = weight.flatten(1)
         state[f'head.layers.{i}.fc.bias'] = state.pop(f'backbone.{name}.bias')
-    torch.save({'state_dict': state, 'meta': {}}, folder / 'a.pth')
-    return folder / 'a.pth'
+    return {'state_dict': state, 'meta': {}}
 
 
 @pytest.mark.parametrize(
-    ('save', 'dfc'),
+    ('name', 'content', 'network'),
     [
-        (save_wrapped, {}),
-        (save_compiled, {}),
-        (save_legacy, {}),
-        (save_safetensors, {}),
-        (save_mindspore, {}),
-        (save_mindspore, None),
-        (save_mindcv, None),
-        (save_of_a_classifier, {}),
+        ('a.pth.tar', lambda s: {'state_dict': prefixed('module.', s)}, {}),
+        ('a.pth', lambda s: prefixed('module._orig_mod.', s), {}),
+        ('a.safetensors', dict, {}),
+        ('a.ckpt', mindspore_names, {}),
+        ('a.ckpt', mindspore_names, dict(dfc=None)),
+        ('a.ckpt', mindcv_names, dict(dfc=None)),
+        ('a.pth', mmpretrain_names, {}),
     ],
-)
-def test_every_kind_of_file_loads_bit_by_bit(save, dfc, tmp_path):
-    network = {} if dfc is not None else dict(dfc=None)
+    ids=['DDP', 'compiled', 'Hub', 'MindSpore V2', 'MindSpore V1', 'MindCV', 'mmpretrain'],
+)  # fmt: skip
+def test_every_kind_of_file_loads_bit_by_bit(name, content, network, tmp_path):
     state, ours = small_state(**network), GhostNetClassifier(WIDTH, **network)
-    report = load_pretrained(ours, save(state, tmp_path))
+    report = load_pretrained(ours, save(content(state), tmp_path / name))
     assert report.loaded == report.total and not report.left_out
     assert equals(ours, state)
 
@@ -132,8 +83,8 @@ def test_mindspores_optimizer_is_left_out(tmp_path):
     state = mindspore_names(small_state())
     state['moments.conv_stem.weight'] = state['conv_stem.weight']
     state['learning_rate'] = torch.ones(1)
-    (tmp_path / 'a.ckpt').write_bytes(write_mindspore(state))
-    report = load_pretrained(GhostNetClassifier(WIDTH), tmp_path / 'a.ckpt')
+    path = save(state, tmp_path / 'a.ckpt')
+    report = load_pretrained(GhostNetClassifier(WIDTH), path)
     assert report.left_out == {'moments': 1, 'learning_rate': 1}
 
 
@@ -220,52 +171,9 @@ def test_timms_wrapper_of_mmpretrain_loads_as_deep_as_it_is(tmp_path):
     assert report.loaded == report.total
 
 
-# Checkpoints of trainings. --------------------------------------------------------------
-
-
-class Toy(BaseModel):
-    """The smallest model that mmengine trains."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone = GhostNetV2(WIDTH, norm_eval=True)
-        self.neck = nn.Conv2d(40, 2, 1)
-
-    def forward(self, inputs, mode):
-        return dict(loss=self.neck(self.backbone(inputs)[-1]).mean())
-
-
-@training_checkpoint
-def test_a_checkpoint_of_an_mmengine_training_loads(tmp_path):
-    """With its log of the loss, optimizer, schedule and EMA."""
-    runner = Runner(
-        model=Toy(),
-        work_dir=str(tmp_path),
-        train_dataloader=dict(
-            dataset=[torch.ones(3, 32, 32)] * 4,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=lambda items: dict(inputs=torch.stack(items)),
-            batch_size=2,
-        ),
-        train_cfg=dict(by_epoch=True, max_epochs=1),
-        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
-        param_scheduler=dict(type='MultiStepLR', milestones=[1]),
-        custom_hooks=[dict(type='EMAHook', momentum=0.1)],
-        experiment_name='weights',
-        default_scope='mmengine',
-    )
-    runner.train()
-    backbone = GhostNetV2(WIDTH)
-    report = load_pretrained(backbone, tmp_path / 'epoch_1.pth')
-    assert report.loaded == report.total
-    assert report.left_out == {'neck': 2}
-    content = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)
-    assert 'ema_state_dict' in content and content['message_hub']['log_scalars']
-    averaged = content['state_dict']  # mmengine's EMAHook swaps the two
-    assert torch.equal(backbone.bn1.weight, averaged['backbone.bn1.weight'])
-
-
-@training_checkpoint
+@pytest.mark.skipif(
+    not HAS_SAFE_GLOBALS, reason='torch < 2.6 refuses checkpoints of a training'
+)
 def test_a_checkpoint_of_a_timm_training_loads_its_averaged_weights(tmp_path):
     utils = pytest.importorskip('timm.utils')
     model = GhostNetClassifier(WIDTH)

@@ -1,7 +1,10 @@
-"""A writer of MindSpore's format, independent of protobuf and of the reader."""
+"""Writers of weight files; that of MindSpore's format needs no protobuf."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 
 TYPES = {
@@ -42,13 +45,19 @@ def write_mindspore(state: dict[str, torch.Tensor], packed: bool = False) -> byt
     )
 
 
-def mindspore_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename the release's weights as MindSpore's model zoo calls them."""
-    blocks = {}
-    for name in state:
-        found = re.match(r'blocks\.(\d+)\.(\d+)\.', name)
-        if found:
-            blocks.setdefault((int(found[1]), int(found[2])), len(blocks))
+def save(state: dict[str, torch.Tensor], path: Path) -> Path:
+    """Write weights in the format of a path's ending, `.tar` as torch did before 1.6."""
+    if path.suffix == '.ckpt':
+        path.write_bytes(write_mindspore(state))
+    elif path.suffix == '.safetensors':
+        pytest.importorskip('safetensors.torch').save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=path.suffix != '.tar')
+    return path
+
+
+def _renamed(state: dict[str, torch.Tensor], layer_of: Callable) -> dict:
+    """Rename layers, and the numbers of batch norms as MindSpore does."""
     leaves = dict(
         weight='gamma', bias='beta', running_mean='moving_mean',
         running_var='moving_variance',
@@ -56,9 +65,22 @@ def mindspore_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     renamed = {}
     for name, value in state.items():
         path, _, leaf = name.rpartition('.')
-        if leaf == 'num_batches_tracked':
-            continue
         is_norm = f'{path}.running_mean' in state
+        if leaf != 'num_batches_tracked':
+            leaf = leaves[leaf] if is_norm else leaf
+            renamed[f'{layer_of(path, is_norm)}.{leaf}'] = value
+    return renamed
+
+
+def mindspore_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename the release's weights as MindSpore's model zoo calls them."""
+    blocks = {}
+    for name in state:
+        found = re.match(r'blocks\.(\d+)\.(\d+)\.', name)
+        if found:
+            blocks.setdefault((int(found[1]), int(found[2])), len(blocks))
+
+    def layer_of(path: str, is_norm: bool) -> str:
         found = re.fullmatch(r'blocks\.(\d+)\.(\d+)\.(.+)', path)
         layer = found[3] if found else path
         unit = re.fullmatch(r'(.*(?:primary_conv|cheap_operation))\.\d', layer)
@@ -74,24 +96,16 @@ def mindspore_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
             layer = kind
         if found:
             layer = f'blocks.{blocks[int(found[1]), int(found[2])]}.{layer}'
-        renamed[f'{layer}.{leaves[leaf] if is_norm else leaf}'] = value
-    return renamed
+        return layer
+
+    return _renamed(state, layer_of)
 
 
 def mindcv_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Rename the release's weights to the names of MindCV's ghostnet.py."""
-    leaves = dict(
-        weight='gamma', bias='beta', running_mean='moving_mean',
-        running_var='moving_variance',
-    )  # fmt: skip
-    renamed = {}
-    for name, value in state.items():
-        path, _, leaf = name.rpartition('.')
-        if leaf == 'num_batches_tracked':
-            continue
-        if f'{path}.running_mean' in state:
-            leaf = leaves[leaf]
+
+    def layer_of(path: str, is_norm: bool) -> str:
         path = path.replace('blocks.9.0.conv', 'blocks.9.features.0')
-        path = path.replace('blocks.9.0.bn1', 'blocks.9.features.1')
-        renamed[f'{path}.{leaf}'] = value
-    return renamed
+        return path.replace('blocks.9.0.bn1', 'blocks.9.features.1')
+
+    return _renamed(state, layer_of)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from ...checks.images import list_images
-from ...checks.problems import check_text, near_file
-from ...errors import UserError, did_you_mean, examples
+from ...checks.problems import check_text
+from ...errors import UserError, did_you_mean, examples, near_file
 
 # Where images are, as seen from the folder of their annotation file.
 _IMAGE_FOLDERS = ('', 'images', '{stem}', '../images', '../{stem}', '../{split}')

@@ -11,8 +11,7 @@ from PIL import Image
 from rich.progress import track
 
 from ...checks.images import SUFFIXES, list_images
-from ...checks.problems import near_file
-from ...errors import UserError, examples
+from ...errors import UserError, examples, near_file
 
 _MAP_FOLDERS = {
     'images': ('annotations', 'masks', 'labels'),

@@ -15,8 +15,7 @@ from mmengine.config import Config
 
 from ...checks import preflight, raise_if_fatal
 from ...checks.images import image_size, is_hidden, list_images
-from ...checks.problems import near_file
-from ...errors import UserError, did_you_mean, examples
+from ...errors import UserError, did_you_mean, examples, near_file
 from ...models import GhostNetV2
 from .finding import read_classes
 from .label_maps import convert_maps, find_pairs
