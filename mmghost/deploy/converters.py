@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -18,10 +18,11 @@ from torch import Tensor
 from ..errors import UserError
 from .graphs import Graph
 from .portable import exact_nearest
-from .runtime.metadata import ModelMetadata
+from .runtime.metadata import KEY, ModelMetadata
 
 OPSET = 17  # the newest of torch 2.1; RoiAlign needs 16
 Inputs = tuple[Tensor, ...]
+Convert = Callable[[nn.Module, Inputs, str, ModelMetadata, int], None]
 # The converter of LiteRT pins packages that mmpretrain cannot be imported with: it runs
 # in an environment of its own.
 LITERT_PYTHON = 'MMGHOST_LITERT_PYTHON'
@@ -33,17 +34,16 @@ litert_torch.convert(program.module(), (image,)).export(sys.argv[3])
 """
 
 
-def to_onnx(graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata) -> None:
+def to_onnx(
+    graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata, opset: int
+) -> None:
     """Trace a graph into an ONNX file, with its metadata.
 
     torch's exporter that traces is in every torch from 2.1 on. The newer one, by
     torch.export, must prove what holds for every size, and cannot for phases (see
     docs/deployment.md).
     """
-    axes = {name: {0: 'batch'} for name in graph.inputs} | graph.outputs
-    axes['image'] = {0: 'batch', 2: 'height', 3: 'width'}
-    if graph.task == 'segmentation':  # images of a batch share their sizes
-        axes = {name: axes[name] for name in ('image', *graph.outputs)}
+    axes = {**graph.inputs, **graph.outputs}
     if metadata.size is not None:  # the original image is of any size
         axes = {
             name: {axis: what for axis, what in free.items() if 'original' in what}
@@ -57,7 +57,7 @@ def to_onnx(graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata) ->
             graph,
             inputs,
             path,
-            opset_version=metadata.origin['opset'],
+            opset_version=opset,
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_axes=axes,
@@ -69,30 +69,29 @@ def to_onnx(graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata) ->
 def write_metadata(path: str, metadata: ModelMetadata) -> None:
     """Write the metadata into an ONNX file, or beside a file of another kind."""
     if not path.endswith('.onnx'):
-        return metadata.save(path)
+        Path(f'{path}.json').write_text(metadata.to_json(), encoding='utf-8')
+        return
     import onnx
 
     model = onnx.load(path)
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, metadata.to_properties())
+    onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
     onnx.save(model, path)
 
 
 def to_openvino(
-    graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata
+    graph: Graph, inputs: Inputs, path: str, metadata: ModelMetadata, opset: int
 ) -> None:
     """Convert an ONNX file of the graph to OpenVINO's own form."""
     import openvino
 
     with TemporaryDirectory() as folder:
-        to_onnx(graph, inputs, f'{folder}/graph.onnx', metadata)
+        to_onnx(graph, inputs, f'{folder}/graph.onnx', metadata, opset)
         model = openvino.convert_model(f'{folder}/graph.onnx')
         openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def to_ncnn(
-    graph: nn.Module, inputs: Inputs, path: str, metadata: ModelMetadata
-) -> None:
+def to_ncnn(graph: nn.Module, inputs: Inputs, path: str, *_: Any) -> None:
     """Convert with pnnx: ``path`` ends in ``.param``, ``.bin`` is written beside it."""
     import pnnx
 
@@ -110,9 +109,7 @@ def to_ncnn(
         shutil.copy(f'{folder}/graph.ncnn.bin', Path(path).with_suffix('.bin'))
 
 
-def to_executorch(
-    graph: nn.Module, inputs: Inputs, path: str, metadata: ModelMetadata
-) -> None:
+def to_executorch(graph: nn.Module, inputs: Inputs, path: str, *_: Any) -> None:
     """Convert with ExecuTorch, for XNNPACK."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import (
         XnnpackPartitioner,
@@ -124,27 +121,7 @@ def to_executorch(
     Path(path).write_bytes(lowered.to_executorch().buffer)
 
 
-def check_litert() -> None:
-    """Check that there is an environment with LiteRT's converter.
-
-    Raises:
-        UserError: If there is none.
-    """
-    python = os.environ.get(LITERT_PYTHON)
-    if not importlib.util.find_spec('litert_torch') and not (
-        python and Path(python).exists()
-    ):
-        raise UserError(
-            'litert needs the converter litert-torch in an environment of its own, since '
-            'it breaks the import of mmpretrain:\n'
-            '  python -m venv litert-env && litert-env/bin/pip install litert-torch\n'
-            f'  export {LITERT_PYTHON}=$PWD/litert-env/bin/python'
-        )
-
-
-def to_litert(
-    graph: nn.Module, inputs: Inputs, path: str, metadata: ModelMetadata
-) -> None:
+def to_litert(graph: nn.Module, inputs: Inputs, path: str, *_: Any) -> None:
     """Convert with litert-torch, in the environment of ``MMGHOST_LITERT_PYTHON``."""
     with TemporaryDirectory() as folder:
         # Functional: the constants of a box coder are written in place.
@@ -174,7 +151,7 @@ class Target(NamedTuple):
 
     Args:
         file: Name of the file.
-        convert: Writes it: graph, inputs, path, metadata.
+        convert: Writes it: graph, inputs, path, metadata, opset.
         packages: What must be installed.
         portable: Whether it takes one image of one size and leaves NMS and the resizing
             of logits to the runtime, see :class:`.portable.PortableGraph`.
@@ -183,7 +160,7 @@ class Target(NamedTuple):
     """
 
     file: str
-    convert: Callable[[nn.Module, Inputs, str, ModelMetadata], None]
+    convert: Convert
     packages: tuple[str, ...]
     portable: bool = False
     branches: bool = False
@@ -214,5 +191,12 @@ def check_packages(target: str) -> None:
         raise UserError(
             f'{target} needs {" and ".join(missing)}: pip install {" ".join(missing)}'
         )
-    if target == 'litert':
-        check_litert()
+    there = importlib.util.find_spec('litert_torch')
+    there = there or Path(os.environ.get(LITERT_PYTHON, '')).is_file()
+    if target == 'litert' and not there:
+        raise UserError(
+            'litert needs the converter litert-torch in an environment of its own, since '
+            'it breaks the import of mmpretrain:\n'
+            '  python -m venv litert-env && litert-env/bin/pip install litert-torch\n'
+            f'  export {LITERT_PYTHON}=$PWD/litert-env/bin/python'
+        )

@@ -25,21 +25,13 @@ from ..errors import UserError, examples
 from .runtime import Classification, Detections, FileError, Runner, SegmentationMap
 
 
-def evaluate(
-    cfg: Config,
-    path: str,
-    backend: str | None = None,
-    threads: int | None = None,
-    bf16: bool = False,
-) -> dict[str, float]:
+def evaluate(cfg: Config, path: str, **settings: Any) -> dict[str, float]:
     """Evaluate an exported file on the test set of a config.
 
     Args:
         cfg: The config; ``test_dataloader`` and ``test_evaluator`` are used.
         path: The file.
-        backend: See :class:`~mmghost.deploy.runtime.Runner`.
-        threads: See there.
-        bf16: See there.
+        **settings: Of :class:`~mmghost.deploy.runtime.Runner`.
 
     Returns:
         The metrics, and ``ms``: the median time from an image file to its result.
@@ -52,7 +44,7 @@ def evaluate(
             raise UserError(f'{cfg.filename} has no {key}: it cannot be evaluated')
     init_default_scope(scope_of(cfg))
     try:
-        runner = Runner(path, backend, threads, bf16)
+        runner = Runner(path, **settings)
         dataset = open_test_set(cfg, runner)
         evaluator = Evaluator(cfg.test_evaluator)
         evaluator.dataset_meta = dataset.metainfo

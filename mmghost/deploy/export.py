@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
@@ -16,12 +16,11 @@ from mmengine.config import Config
 
 from ..engine.predict import Predictor
 from ..errors import UserError
-from ..models import DFCAttention
 from ..models.folding import fold
 from ..models.ghostnet import GhostNet
 from ..version import __version__
 from .converters import OPSET, TARGETS, check_packages, write_metadata
-from .graphs import Graph, TwoStageGraph, build_graph
+from .graphs import Graph, TwoStageGraph, build_graph, keep_sizes_free
 from .metadata import infer_metadata
 from .padding import PaddedGhostNet
 from .parity import Comparison, compare
@@ -48,51 +47,20 @@ class Export(NamedTuple):
     comparisons: list[Comparison]
 
 
-@dataclass(frozen=True)
-class Options:
-    """How files are exported; all but ``size`` is for ONNX and OpenVINO.
-
-    Args:
-        size: Height and width of the input, of files that take one size the only one;
-            default: from the test pipeline.
-        raw: Without postprocessing: the outputs of the head.
-        fixed: Take one size and batch only.
-        batch: With ``fixed`` the only batch.
-        opset: Version of ONNX's operators.
-
-    Raises:
-        UserError: If a value is wrong.
-    """
-
-    size: tuple[int, int] | None = None
-    raw: bool = False
-    fixed: bool = False
-    batch: int = 1
-    opset: int = OPSET
-
-    def __post_init__(self) -> None:
-        if self.batch < 1 or (self.batch > 1 and not self.fixed):
-            raise UserError(
-                f'--batch {self.batch}: must be at least 1, and 1 without --fixed'
-            )
-        if self.opset not in OPSETS:
-            raise UserError(
-                f'--opset {self.opset}: must be {OPSETS[0]} to {OPSETS[-1]}'
-            )
-
-
 def export_files(
     cfg: Config,
     checkpoint: str,
     targets: Sequence[str],
     out: str,
-    options: Options | None = None,
-    note: Callable[[str], None] = print,
-) -> list[Export]:
+    size: tuple[int, int] | None = None,
+    raw: bool = False,
+    fixed: int | None = None,
+    opset: int = OPSET,
+) -> Iterator[Export]:
     """Export a trained model, and compare each file with the toolbox.
 
-    ONNX and OpenVINO get the whole model, for images of any size. The others get one
-    image of one size, and leave NMS and the resizing of logits to the runtime.
+    ONNX and OpenVINO get the whole model, for images of any size. The files of the others
+    take one image of one size, and leave NMS and the resizing of logits to the runtime.
 
     Args:
         cfg: The config, of one of the three toolboxes.
@@ -100,8 +68,14 @@ def export_files(
         targets: Some of ``TARGETS``.
         out: The folder; ``parity.json`` in it says how each file was compared. For ONNX
             alone also a file, ``.onnx``.
-        options: How.
-        note: Called with the name of each file that was written.
+        size: Height and width of the input, of files that take one size the only one;
+            default: from the test pipeline.
+        raw: Files of ONNX and OpenVINO as those of the others.
+        fixed: Files of ONNX and OpenVINO take so many images, of one size only.
+        opset: Version of ONNX's operators, of ONNX and OpenVINO.
+
+    Yields:
+        Each file, when it has been written.
 
     Raises:
         UserError: If a converter is missing, a runtime cannot express the model, or a
@@ -110,58 +84,70 @@ def export_files(
     single = out.endswith('.onnx')
     if single and list(targets) != ['onnx']:
         raise UserError(f'--out {out}: name a folder for --to {" ".join(targets)}')
+    if opset not in OPSETS:
+        raise UserError(f'--opset {opset}: must be {OPSETS[0]} to {OPSETS[-1]}')
     for target in targets:
         check_packages(target)
-    source = Source(cfg, checkpoint)
-    exports = []
+    trained = Predictor(cfg, checkpoint, 'cpu')
+    origin = dict(
+        config=os.path.basename(cfg.filename or ''),
+        checkpoint=os.path.basename(checkpoint),
+        mmghost=__version__,
+        torch=torch.__version__.split('+')[0],
+    )
     for target in targets:
         path = Path(out) if single else Path(out, TARGETS[target].file)
-        exports.append(export_file(source, target, path, options or Options()))
-        note(exports[-1].path)
+        export = export_file(trained, target, path, origin, size, raw, fixed, opset)
         if not single:
             parity = Path(out, 'parity.json')
             known = json.loads(parity.read_text()) if parity.exists() else {}
-            known[path.name] = [c._asdict() for c in exports[-1].comparisons]
+            known[path.name] = [c._asdict() for c in export.comparisons]
             parity.write_text(json.dumps(known, indent=2))
-    return exports
+        yield export
 
 
-def export_file(source: 'Source', target: str, path: Path, options: Options) -> Export:
+def export_file(
+    trained: Predictor,
+    target: str,
+    path: Path,
+    origin: dict[str, str],
+    size: tuple[int, int] | None,
+    raw: bool,
+    fixed: int | None,
+    opset: int,
+) -> Export:
     """Write the file for one runtime; see :func:`export_files`."""
     into = TARGETS[target]
-    if into.portable and (options.raw or options.batch > 1):
-        raise UserError(f'--raw and --batch go with onnx and openvino, not {target}')
-    model = deepcopy(source.folded)
+    portable = into.portable or raw
+    batch = 1 if portable else fixed  # None: of any size
+    model = deepcopy(trained.model)
+    fold(model)
     net = getattr(model, 'backbone', None)
     if into.branches and isinstance(net, GhostNet):
         use_branches(net)
     # In files of any size the gates are resized outside the blocks: nothing is gained.
-    if into.padded and options.fixed and isinstance(net, GhostNet) and net.deploy:
+    if into.padded and batch and isinstance(net, GhostNet) and net.deploy:
         model.backbone = PaddedGhostNet(net)
-    graph = build_graph(model, source.scope, options.raw)
-    if isinstance(graph, TwoStageGraph) and options.opset < ROI_ALIGN_OPSET:
-        raise UserError(
-            f'--opset {options.opset}: the RoIAlign of two-stage detectors is in '
-            f'{ROI_ALIGN_OPSET} and later'
-        )
-    metadata = replace(source.metadata(graph.task), raw=options.raw)
-    fixed = options.fixed or into.portable
-    size = input_size(metadata, options.size, fixed)
-    if fixed:
-        metadata = replace(metadata, size=list(size), batch=options.batch)
-    if into.portable:
+    keep_sizes_free(model)
+    graph = build_graph(model, trained.scope)
+    metadata = infer_metadata(trained.cfg, trained.model, graph.task)
+    size = input_size(metadata, size, bool(batch))
+    metadata = replace(metadata, origin=origin)
+    if batch:
+        metadata = replace(metadata, size=list(size), batch=batch)
+    if portable:
         graph = PortableGraph(graph, size).eval()
         names = list(graph.outputs)
         metadata = replace(metadata, outputs=names, decoding=graph.decoding)
-    else:
-        metadata.origin.update(opset=options.opset)
-    inputs = example(graph, (options.batch if fixed else 2, *size))
-    reference = graph if into.portable else None
-    if options.raw:
-        reference = build_graph(source.model, source.scope, raw=True)
+    elif isinstance(graph, TwoStageGraph) and opset < ROI_ALIGN_OPSET:
+        raise UserError(
+            f'--opset {opset}: the RoIAlign of two-stage detectors is in '
+            f'{ROI_ALIGN_OPSET} and later'
+        )
+    inputs = example(graph, (batch or 2, *size))
     with unfinished(path) as partial:
         try:
-            into.convert(graph, inputs, partial, metadata)
+            into.convert(graph, inputs, partial, metadata, opset)
         except UserError:
             raise
         except Exception as error:  # each converter has classes of its own
@@ -169,7 +155,7 @@ def export_file(source: 'Source', target: str, path: Path, options: Options) -> 
         if into.portable:
             write_metadata(partial, metadata)
         sizes = check_sizes(metadata, size)
-        comparisons = check(source.model, reference, partial, sizes)
+        comparisons = check(trained.model, graph if portable else None, partial, sizes)
     return Export(str(path), metadata, comparisons)
 
 
@@ -183,52 +169,6 @@ def unfinished(path: Path) -> Iterator[str]:
             part.replace(path.parent / part.name)
 
 
-class Source:
-    """A trained model, and a copy with batch norms folded.
-
-    Args:
-        cfg: Its config.
-        checkpoint: Its weights, a file or a URL.
-    """
-
-    def __init__(self, cfg: Config, checkpoint: str) -> None:
-        predictor = Predictor(cfg, checkpoint, 'cpu')
-        self.cfg, self.scope, self.model = (
-            predictor.cfg,
-            predictor.scope,
-            predictor.model,
-        )
-        self.folded = deepcopy(self.model).eval()
-        fold(self.folded)
-        self.origin = dict(
-            config=os.path.basename(cfg.filename or ''),
-            checkpoint=os.path.basename(checkpoint),
-            mmghost=__version__,
-            torch=torch.__version__.split('+')[0],
-        )
-
-    def metadata(self, task: str) -> ModelMetadata:
-        """Return the metadata of a file for any size."""
-        more = {}
-        if task == 'instance segmentation':
-            threshold = self.model.roi_head.test_cfg.get('mask_thr_binary', 0.5)
-            more = dict(mask_threshold=float(threshold))
-        least = least_side(self.model)
-        more.update(task=task, least_side=least, origin=dict(self.origin))
-        return infer_metadata(self.cfg, self.model, **more)
-
-
-def least_side(model: nn.Module) -> int:
-    """Return the smallest side of an image, in px, for which a trace is right.
-
-    A map smaller than DFC attention's pooling window is pooled whole; a trace knows only
-    what happened to the map that it saw. The smallest map has a stride of 32, whatever
-    the output stride.
-    """
-    ratios = [m.ratio for m in model.modules() if isinstance(m, DFCAttention)]
-    return 32 * (max(ratios, default=1) - 1) + 1
-
-
 def input_size(
     metadata: ModelMetadata, size: tuple[int, int] | None, fixed: bool
 ) -> tuple[int, int]:
@@ -239,30 +179,24 @@ def input_size(
             not fit the padding.
     """
     least, divisor = metadata.least_side, metadata.pad_divisor
-    if size is not None:
-        if min(size) < least or any(side % divisor for side in size):
-            raise UserError(
-                f'--size {size[0]} {size[1]}: must be multiples of {divisor} from '
-                f'{least} px up; GhostNetV2 pools smaller maps in another way, which a '
-                'trace does not see'
-            )
-        return tuple(size)
-    size = (256, 320)  # small, to be quick: the file is as right at other sizes
-    for step in metadata.steps:
-        if step['op'] == 'center_crop' or (fixed and step['op'] == 'resize'):
-            size = step.get('size', step.get('scale'))[::-1]
-    last = metadata.steps[-1] if metadata.steps else {'op': None}
-    crops = last['op'] == 'center_crop'
-    if crops or (last['op'] == 'resize' and not last['keep_ratio']):
-        made = last['size' if crops else 'scale'][::-1]
-        if up_to(min(made), divisor) < least and not metadata.raw:
-            raise UserError(
-                f'the test pipeline makes every image {made[0]}x{made[1]} px; below '
-                f'{least} px GhostNetV2 pools the maps in another way, which a trace '
-                'does not see: use larger images, or train with a smaller '
-                'model.backbone.dfc.ratio'
-            )
-    return tuple(up_to(max(side, least), divisor) for side in size)
+    source = '--size'
+    if size is None:
+        # Small, to be quick: the file is as right at other sizes.
+        size = tuple(up_to(max(side, least), divisor) for side in (256, 320))
+        for step in metadata.steps:
+            made = step.get('crop_size') or step.get('scale')
+            crops = step['op'] == 'CenterCrop'
+            resizes = step['op'] == 'Resize' and (fixed or not step['keep_ratio'])
+            if crops or resizes:
+                size = tuple(up_to(side, divisor) for side in made[::-1])
+                source = 'the test pipeline makes images of'
+    if min(size) < least or any(side % divisor for side in size):
+        raise UserError(
+            f'{source} {size[0]} {size[1]}: must be multiples of {divisor} from {least} px '
+            'up, because GhostNetV2 pools smaller maps in another way, which a trace does '
+            'not see; give another --size or, to train, a smaller model.backbone.dfc.ratio'
+        )
+    return tuple(size)
 
 
 def check_sizes(
@@ -271,25 +205,22 @@ def check_sizes(
     """Return batches, heights and widths at which a file is compared."""
     if metadata.batch is not None:
         return [(metadata.batch, *size)]
-    # Smaller and larger ones, and where nothing is padded one that is no multiple of 32.
     height, width = size
+    sizes = [(1, height, width), (1, width, height), (3, 96, 160), (1, 224, 448)]
+    if metadata.task in ('segmentation', 'classification'):  # nothing is padded
+        sizes.append((2, 131, 181))
     least = up_to(metadata.least_side, 32)
-    sizes = [(1, *size), (1, width, height)]
-    for n, *sides in [(3, 96, 160), (1, 224, 448)]:
-        sizes.append((n, *(max(side, least) for side in sides)))
-    if metadata.task in ('segmentation', 'classification'):
-        sizes.append((2, *(max(side, metadata.least_side) for side in (131, 181))))
-    return list(dict.fromkeys(sizes))
+    return list(dict.fromkeys((n, max(h, least), max(w, least)) for n, h, w in sizes))
 
 
 def example(graph: Graph, size: tuple[int, int, int]) -> tuple[torch.Tensor, ...]:
     """Return inputs of a graph for a batch, height and width."""
     n, height, width = size
-    known: dict[str, Any] = {
-        'image': torch.randn(n, 3, height, width),
-        'image_size': torch.tensor([[height, width]] * n, dtype=torch.float32),
-        'scale_factor': torch.full((n, 2), 0.5),
-    }
+    known = dict(
+        image=torch.randn(n, 3, height, width),
+        image_size=torch.tensor([[height, width]] * n, dtype=torch.float32),
+        scale_factor=torch.full((n, 2), 0.5),
+    )
     if graph.task == 'segmentation':
         known['image_size'] = torch.tensor([height - 8, width - 8])
         known['original_size'] = torch.tensor([height + 32, width + 64])
@@ -298,7 +229,7 @@ def example(graph: Graph, size: tuple[int, int, int]) -> tuple[torch.Tensor, ...
 
 def check(
     model: nn.Module,
-    graph: nn.Module | None,
+    reference: nn.Module | None,
     path: str,
     sizes: list[tuple[int, int, int]],
 ) -> list[Comparison]:
@@ -308,7 +239,7 @@ def check(
         UserError: If it computes something else, or does not run.
     """
     try:
-        comparisons = compare(model, graph, Runner(path), sizes)
+        comparisons = compare(model, reference, Runner(path), sizes)
     except FileError as error:
         raise UserError(f'the exported file does not run: {error}') from error
     wrong = [

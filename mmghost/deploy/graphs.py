@@ -18,10 +18,10 @@ from torchvision.ops import roi_align
 from ..errors import UserError
 from .nms import keep_best
 
-RAW_NAMES = ('cls_score', 'bbox_pred', 'score_factor')
 # Scores (N, P, classes), score factors (N, P) and boxes (N, P, 4) of a level of priors.
 Level = tuple[Tensor, Tensor | None, Tensor]
 Axes = dict[str, dict[int, str]]
+IMAGE = {0: 'batch', 2: 'height', 3: 'width'}
 
 
 class Graph(nn.Module):
@@ -32,56 +32,18 @@ class Graph(nn.Module):
 
     Attributes:
         task: As in :class:`~mmghost.deploy.runtime.ModelMetadata`.
-        inputs: Names of the arguments of ``forward``.
-        outputs: For each name of what it returns, the axes that follow the batch, the
+        inputs: For each argument of ``forward``, the axes that follow the batch, the
             size of the image or the number of objects, as ``{axis: name}``.
+        outputs: The same for what it returns.
     """
 
     task = ''
-    inputs: tuple[str, ...] = ('image',)
+    inputs: Axes = {'image': IMAGE}
     outputs: Axes = {}
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-
-
-class RawGraph(Graph):
-    """Images to the outputs of the head.
-
-    Args:
-        model: The toolbox's model.
-        head: Its head.
-        task: Its task.
-    """
-
-    def __init__(self, model: nn.Module, head: nn.Module, task: str) -> None:
-        super().__init__(model)
-        self.task = task
-        self.head = head
-        with torch.no_grad():
-            out = head(model.extract_feat(torch.zeros(1, 3, 256, 256)))
-        named = {'logits': out}
-        if not isinstance(out, Tensor):
-            kinds = RAW_NAMES if len(out) > 1 else ('pred_map',)  # YOLOv3
-            named = {
-                f'{kind}_{level}': value
-                for kind, maps in zip(kinds, out, strict=False)
-                for level, value in enumerate(maps)
-            }
-        self.outputs = {
-            name: {0: 'batch', 2: f'{name}_height', 3: f'{name}_width'}
-            if value.ndim == 4
-            else {0: 'batch'}
-            for name, value in named.items()
-        }
-
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Map (N, 3, H, W) to logits, or to maps (N, C, h, w) of each kind and level."""
-        out = self.head(self.model.extract_feat(image))
-        if isinstance(out, Tensor):
-            return out
-        return tuple(level for kind in out for level in kind)
 
 
 class ClassifierGraph(Graph):
@@ -103,7 +65,7 @@ class SegmentorGraph(Graph):
     """
 
     task = 'segmentation'
-    inputs = ('image', 'image_size', 'original_size')
+    inputs: Axes = {'image': IMAGE, 'image_size': {}, 'original_size': {}}
     outputs: Axes = {'labels': {0: 'batch', 1: 'original_height', 2: 'original_width'}}
 
     def forward(
@@ -139,7 +101,11 @@ class DetectorGraph(Graph):
     """Images to objects; the base of single-stage and two-stage detectors."""
 
     task = 'detection'
-    inputs = ('image', 'image_size', 'scale_factor')
+    inputs: Axes = {
+        'image': IMAGE,
+        'image_size': {0: 'batch'},
+        'scale_factor': {0: 'batch'},
+    }
     outputs: Axes = {name: {0: 'batch', 1: 'objects'} for name in ('dets', 'labels')}
 
 
@@ -412,14 +378,18 @@ def nms(
         # Groups are moved apart, by the distance that mmcv takes.
         step = there.flatten(1).max(1, keepdim=True)[0] + 1
         apart = boxes + (groups.to(boxes) * step)[..., None]
-    threshold = float(cfg.get('iou_threshold', cfg.get('iou_thr')))
-    kept = keep_best(apart, scores, threshold, count)
+    kept = keep_best(apart, scores, iou_threshold(cfg), count)
     scores = torch.where(kept, scores, torch.full_like(scores, -1.0))
     scores, index = best(scores, count)
     there, boxes = scores > 0, take(boxes, index)
     boxes = torch.where(there[..., None], boxes, torch.zeros_like(boxes))
     groups = torch.where(there, groups.gather(1, index), -torch.ones_like(index))
     return boxes, scores, groups
+
+
+def iou_threshold(cfg: Any) -> float:
+    """Return the threshold of a ``test_cfg.nms``, by its new or its old name."""
+    return float(cfg.get('iou_threshold', cfg.get('iou_thr')))
 
 
 def table(boxes: Tensor, scores: Tensor) -> Tensor:
@@ -468,22 +438,34 @@ def pool(
     return torch.cat(pooled)[torch.cat(places).sort()[1]]
 
 
-def build_graph(model: nn.Module, scope: str, raw: bool = False) -> Graph:
+def keep_sizes_free(model: nn.Module) -> None:
+    """Let mmseg's Upsample follow the size of the image in a trace, in place.
+
+    It computes sizes as Python numbers, which a trace takes for constants.
+    """
+    for module in model.modules():
+        for name, child in module.named_children():
+            if type(child).__name__ == 'Upsample' and not child.size:
+                factor, align = child.scale_factor, child.align_corners
+                free = nn.Upsample(None, factor, child.mode, align)
+                setattr(module, name, free)
+
+
+def build_graph(model: nn.Module, scope: str) -> Graph:
     """Return the graph of a model.
 
     Args:
         model: The toolbox's model, in evaluation mode.
         scope: ``'mmdet'``, ``'mmseg'`` or ``'mmpretrain'``.
-        raw: Without postprocessing.
 
     Raises:
         UserError: If there is none that is known to be right.
     """
     build = dict(mmdet=_detector, mmseg=_segmentor, mmpretrain=_classifier)[scope]
-    return build(model, raw).eval()
+    return build(model).eval()
 
 
-def _classifier(model: nn.Module, raw: bool) -> Graph:
+def _classifier(model: nn.Module) -> Graph:
     from mmpretrain.models import ClsHead, ImageClassifier
 
     plain = isinstance(model, ImageClassifier) and _inherits(
@@ -491,12 +473,10 @@ def _classifier(model: nn.Module, raw: bool) -> Graph:
     )
     if not plain:
         raise _refusal(model, 'head')
-    if raw:
-        return RawGraph(model, model.head, 'classification')
     return ClassifierGraph(model)
 
 
-def _segmentor(model: nn.Module, raw: bool) -> Graph:
+def _segmentor(model: nn.Module) -> Graph:
     from mmseg.models import EncoderDecoder
     from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 
@@ -505,29 +485,25 @@ def _segmentor(model: nn.Module, raw: bool) -> Graph:
     )
     if not plain:
         raise _refusal(model, 'decode_head')
-    if raw:
-        return RawGraph(model, model.decode_head, 'segmentation')
     if model.test_cfg.get('mode', 'whole') != 'whole':
         raise UserError(
             "model.test_cfg.mode='slide' cuts an image into windows, which a graph "
             'cannot: export with --cfg-options model.test_cfg.mode=whole (the scores '
-            'are then those of whole images), or --raw and move the window yourself'
+            'are then those of whole images)'
         )
     return SegmentorGraph(model)
 
 
-def _detector(model: nn.Module, raw: bool) -> Graph:
+def _detector(model: nn.Module) -> Graph:
     from mmdet.models import SingleStageDetector, TwoStageDetector
     from mmdet.models.dense_heads import YOLOV3Head
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 
-    if isinstance(model, TwoStageDetector) and not raw:
+    if isinstance(model, TwoStageDetector):
         return _two_stage(model)
     if not isinstance(model, SingleStageDetector):
         raise _refusal(model)
     head = model.bbox_head
-    if raw:
-        return RawGraph(model, head, 'detection')
     _check_test_cfg('model.test_cfg', head.test_cfg)
     if _inherits(head, YOLOV3Head, 'predict', 'predict_by_feat'):
         return YoloGraph(model)
@@ -569,9 +545,7 @@ def _refusal(model: nn.Module, part: str | None = None) -> UserError:
     if part is not None:
         name += f' with {type(getattr(model, part, None)).__name__}'
     return UserError(
-        f'{name} has a postprocessing of its own: no export of it is known to be right. '
-        'Single-stage detectors of every kind can be exported with --raw, up to the '
-        'outputs of the head'
+        f'{name} has a postprocessing of its own: no export of it is known to be right'
     )
 
 

@@ -1,6 +1,6 @@
 """The preprocessing and the classes of a config, as metadata of an exported file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn as nn
@@ -10,7 +10,8 @@ from mmengine.registry import TRANSFORMS
 from ..checks.toolbox import takes_rgb, type_name
 from ..engine.launch import get_test_dataset
 from ..errors import UserError
-from .runtime.images import INTERPOLATIONS
+from ..models import DFCAttention
+from .runtime.images import INTERPOLATIONS, OPS
 from .runtime.metadata import ModelMetadata
 
 # Transforms that leave the pixels alone.
@@ -18,13 +19,13 @@ _SKIPPED = ('LoadAnnotations', 'LoadPanopticAnnotations', 'Pack')
 Step = dict[str, Any]
 
 
-def infer_metadata(cfg: Config, model: nn.Module, **more: Any) -> ModelMetadata:
-    """Collect what a file must say about images and classes.
+def infer_metadata(cfg: Config, model: nn.Module, task: str) -> ModelMetadata:
+    """Collect what a file for any size must say about images and classes.
 
     Args:
         cfg: The config; its test pipeline is what the runtime does.
         model: The model built from it, with ``dataset_meta``.
-        **more: Other fields of :class:`ModelMetadata`.
+        task: As in :class:`ModelMetadata`.
 
     Raises:
         UserError: If the pipeline has a step that the runtime does not know.
@@ -42,8 +43,12 @@ def infer_metadata(cfg: Config, model: nn.Module, **more: Any) -> ModelMetadata:
     palette = meta.get('palette')
     if not isinstance(palette, list | tuple) or len(palette) < len(classes):
         palette = None  # a name, such as 'random'
+    threshold = 0.5
+    if task == 'instance segmentation':
+        threshold = model.roi_head.test_cfg.get('mask_thr_binary', 0.5)
     pipeline = get_test_dataset(cfg).pipeline
     return ModelMetadata(
+        task=task,
         classes=classes,
         orientation=not any(
             step.get('color_type') == 'color_ignore_orientation' for step in pipeline
@@ -55,8 +60,20 @@ def infer_metadata(cfg: Config, model: nn.Module, **more: Any) -> ModelMetadata:
         pad_divisor=_pad_divisor(pre),
         pad_value=float(getattr(pre, 'pad_value', getattr(pre, 'pad_val', 0))),
         palette=palette and [list(color) for color in palette[: len(classes)]],
-        **more,
+        least_side=least_side(model),
+        mask_threshold=float(threshold),
     )
+
+
+def least_side(model: nn.Module) -> int:
+    """Return the smallest side of an image, in px, for which a trace is right.
+
+    A map smaller than DFC attention's pooling window is pooled whole; a trace knows only
+    what happened to the map that it saw. The smallest map has a stride of 32, whatever
+    the output stride.
+    """
+    ratios = [m.ratio for m in model.modules() if isinstance(m, DFCAttention)]
+    return 32 * (max(ratios, default=1) - 1) + 1
 
 
 def infer_steps(pipeline: Sequence[Step]) -> list[Step]:
@@ -75,17 +92,19 @@ def infer_steps(pipeline: Sequence[Step]) -> list[Step]:
                 f'test_dataloader.dataset.pipeline[{i}] is {name}, which the runtime '
                 f'does not have; it has {", ".join(_SETTINGS)}'
             )
-        transform = TRANSFORMS.build(config)
+        transform, step = TRANSFORMS.build(config), {'op': name}
         for key, known in _SETTINGS[name].items():
             value = getattr(transform, key)
-            if value not in known:
+            if known and value not in known:
                 known = ', '.join(map(repr, known))
                 raise UserError(
                     f'test_dataloader.dataset.pipeline[{i}]: {name} with '
                     f'{key}={value!r}, which the runtime does not have; it has {known}'
                 )
-        if name in _STEPS:
-            steps.append(_STEPS[name](transform))
+            if len(known) != 1:
+                step[key] = value
+        if name in OPS:
+            steps.append(step)
     return steps
 
 
@@ -102,43 +121,22 @@ def _pad_divisor(pre: nn.Module) -> int:
     return test.get('size_divisor') or 1
 
 
-def _sampling(transform: Any) -> Step:
-    return dict(interpolation=transform.interpolation, backend=transform.backend)
-
-
-def _pad(transform: Any) -> Step:
-    value = transform.pad_val.get('img', 0)
-    values = set(value) if isinstance(value, list | tuple) else {value}
-    if len(values) > 1:
-        raise UserError(
-            f'Pad with pad_val={value}: the runtime pads with one value only'
-        )
-    step = dict(op='pad', value=values.pop())
-    if transform.size is not None:
-        return dict(step, size=list(transform.size))
-    return dict(step, divisor=transform.size_divisor)
-
-
 _SAMPLING = dict(backend=('cv2', 'pillow'), interpolation=tuple(INTERPOLATIONS))
-# The settings of mmcv's transforms that the runtime has.
+# The settings of mmcv's transforms that the runtime has; () are any.
 _SETTINGS: dict[str, dict[str, tuple]] = {
     'LoadImageFromFile': dict(
         color_type=('color', 'color_ignore_orientation'),
         imdecode_backend=('cv2', 'pillow'),
         to_float32=(False,),
     ),
-    'Resize': dict(_SAMPLING, scale_factor=(None,)),
-    'ResizeEdge': dict(_SAMPLING, edge=('short', 'long')),
-    'CenterCrop': dict(auto_pad=(False,)),
-    'Pad': dict(pad_to_square=(False,), padding_mode=('constant',)),
-}
-_STEPS: dict[str, Callable[[Any], Step]] = {
-    'Resize': lambda t: dict(
-        op='resize', scale=list(t.scale), keep_ratio=t.keep_ratio, **_sampling(t)
+    'Resize': dict(scale=(), keep_ratio=(), scale_factor=(None,), **_SAMPLING),
+    'ResizeEdge': dict(scale=(), edge=('short', 'long'), **_SAMPLING),
+    'CenterCrop': dict(crop_size=(), auto_pad=(False,)),
+    'Pad': dict(
+        size=(),
+        size_divisor=(),
+        pad_val=(),
+        pad_to_square=(False,),
+        padding_mode=('constant',),
     ),
-    'ResizeEdge': lambda t: dict(
-        op='resize_edge', scale=t.scale, edge=t.edge, **_sampling(t)
-    ),
-    'CenterCrop': lambda t: dict(op='center_crop', size=list(t.crop_size)),
-    'Pad': _pad,
 }

@@ -5,8 +5,6 @@ fill them; for others it copies the map back and forth. The halves of a ghost mo
 of 36, 60, 100 ... channels: a fifth to a quarter of the time goes into copies.
 """
 
-from typing import NamedTuple
-
 import torch
 import torch.nn as nn
 from torch import Tensor
@@ -18,22 +16,14 @@ from .runtime.images import up_to
 BLOCK = 16
 
 
-class Layout(NamedTuple):
-    """Where the channels of a map are in a padded map, and how many that has."""
-
-    places: Tensor
-    total: int
+def padded(channels: int, block: int = BLOCK) -> Tensor:
+    """Return which channels of a padded map are those of the map, booleans."""
+    return torch.arange(up_to(channels, block)) < channels
 
 
-def plain(channels: int, block: int = 1) -> Layout:
-    """Return a layout with zeros at the end, up to a multiple of ``block``."""
-    return Layout(torch.arange(channels), up_to(channels, block))
-
-
-def halves(channels: int) -> Layout:
-    """Return the layout of a ghost module's output: both halves padded."""
-    half = plain(channels // 2, BLOCK)
-    return Layout(torch.cat([half.places, half.places + half.total]), 2 * half.total)
+def halves(channels: int) -> Tensor:
+    """Return the same for a ghost module's output: both halves are padded."""
+    return padded(channels // 2).repeat(2)
 
 
 class PaddedGhostNet(nn.Module):
@@ -45,18 +35,21 @@ class PaddedGhostNet(nn.Module):
 
     def __init__(self, net: GhostNet) -> None:
         super().__init__()
-        layout = halves(net.conv_stem.out_channels)
-        pad(net.conv_stem, plain(net.in_channels), layout)
-        kept = {}
+        kept = pad(
+            net.conv_stem,
+            padded(net.in_channels, 1),
+            halves(net.conv_stem.out_channels),
+        )
+        by_stage = {}
         for group, (stage, _) in zip(net.blocks, net.levels):
             for block in group:
                 if isinstance(block, GhostBottleneck):
-                    layout = pad_bottleneck(block, layout)
+                    kept = pad_bottleneck(block, kept)
                 else:  # the last convolution
-                    layout = pad(block.conv, layout, plain(block.conv.out_channels))
-            kept[stage] = layout.places
+                    kept = pad(block.conv, kept, padded(block.conv.out_channels, 1))
+            by_stage[stage] = kept.nonzero()[:, 0]
         self.net = net
-        self.kept = [kept[stage] for stage in net.out_indices]
+        self.kept = [by_stage[stage] for stage in net.out_indices]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the maps of the network, without the padding."""
@@ -66,13 +59,13 @@ class PaddedGhostNet(nn.Module):
         )
 
 
-def pad_bottleneck(block: GhostBottleneck, inputs: Layout) -> Layout:
-    """Pad a bottleneck, and return the layout of its output."""
+def pad_bottleneck(block: GhostBottleneck, inputs: Tensor) -> Tensor:
+    """Pad a bottleneck, and return which channels of its output are kept."""
     middle = pad_ghost(block.ghost1, inputs)
     if isinstance(block.conv_dw, nn.Conv2d):
         pad(block.conv_dw, middle, middle)
     if not isinstance(block.se, nn.Identity):
-        inner = plain(block.se.conv_reduce.out_channels)
+        inner = padded(block.se.conv_reduce.out_channels, 1)
         pad(block.se.conv_reduce, middle, inner)
         pad(block.se.conv_expand, inner, middle)
     outputs = pad_ghost(block.ghost2, middle)
@@ -82,10 +75,10 @@ def pad_bottleneck(block: GhostBottleneck, inputs: Layout) -> Layout:
     return outputs
 
 
-def pad_ghost(ghost: GhostModule, inputs: Layout) -> Layout:
-    """Pad a ghost module, and return the layout of its output."""
+def pad_ghost(ghost: GhostModule, inputs: Tensor) -> Tensor:
+    """Pad a ghost module, and return which channels of its output are kept."""
     primary, cheap = ghost.primary_conv[0], ghost.cheap_operation[0]
-    half, outputs = plain(primary.out_channels, BLOCK), halves(2 * primary.out_channels)
+    half, outputs = padded(primary.out_channels), halves(2 * primary.out_channels)
     pad(primary, inputs, half)
     pad(cheap, half, half)
     if isinstance(ghost.short_conv, DFCAttention):
@@ -98,19 +91,16 @@ def pad_ghost(ghost: GhostModule, inputs: Layout) -> Layout:
 
 
 @torch.no_grad()
-def pad(conv: nn.Conv2d, inputs: Layout, outputs: Layout) -> Layout:
-    """Pad a convolution, and return the layout of its output."""
-    shape = conv.weight.shape
-    depthwise = conv.groups > 1
-    wide = shape[1] if depthwise else inputs.total
-    weight = conv.weight.new_zeros(outputs.total, wide, *shape[2:])
-    if depthwise:
-        weight[outputs.places] = conv.weight
-        conv.groups = outputs.total
+def pad(conv: nn.Conv2d, inputs: Tensor, outputs: Tensor) -> Tensor:
+    """Pad a convolution, and return which channels of its output are kept."""
+    weight, bias = conv.weight, conv.bias.new_zeros(len(outputs))
+    if conv.groups > 1:
+        conv.groups = len(outputs)
     else:
-        weight[outputs.places[:, None], inputs.places] = conv.weight
-    bias = conv.bias.new_zeros(outputs.total)
-    bias[outputs.places] = conv.bias
-    conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(bias)
-    conv.in_channels, conv.out_channels = inputs.total, outputs.total
+        weight = weight.new_zeros(len(weight), len(inputs), *weight.shape[2:])
+        weight[:, inputs] = conv.weight
+    wide = weight.new_zeros(len(outputs), *weight.shape[1:])
+    wide[outputs], bias[outputs] = weight, conv.bias
+    conv.weight, conv.bias = nn.Parameter(wide), nn.Parameter(bias)
+    conv.in_channels, conv.out_channels = len(inputs), len(outputs)
     return outputs

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn as nn
+from mmengine.utils import get_object_from_string
 from torch import Tensor
 
 from .runtime.images import Prepared
@@ -22,6 +23,12 @@ PIXELS = 0.1  # of boxes, in px
 # decided the other way.
 SHARE = 0.99
 NO_OBJECTS = 'no objects in either'
+SAMPLES = {
+    'classification': 'mmpretrain.structures.DataSample',
+    'segmentation': 'mmseg.structures.SegDataSample',
+    'detection': 'mmdet.structures.DetDataSample',
+    'instance segmentation': 'mmdet.structures.DetDataSample',
+}
 
 
 class Comparison(NamedTuple):
@@ -48,21 +55,19 @@ def compare(
 
     Args:
         model: The toolbox's model as trained; its ``predict`` is the reference.
-        graph: The reference for outputs without postprocessing.
+        graph: The reference for outputs without postprocessing, if the file has them.
         runner: The file.
         sizes: Batches, heights and widths.
     """
-    tasks = {'classification': _classes, 'segmentation': _label_maps}
-    task = tasks.get(runner.metadata.task, _objects)
+    groups = any(isinstance(module, nn.GroupNorm) for module in model.modules())
+    tolerance = WITH_GROUP_NORM if groups else TOLERANCE
     found = []
     for seed, size in enumerate(sizes):
         image = noise(*size, seed=seed)
-        results = []
         with torch.no_grad():
-            if not runner.metadata.raw:
-                results.append(task(model, runner, image))
+            results = [_predictions(model, runner, image, tolerance)]
             if graph is not None:
-                results.append(_outputs(graph, runner, image))
+                results.append(_outputs(graph, runner, image, tolerance))
         texts, close = zip(*results)
         found.append(Comparison(size, ', '.join(texts), all(close)))
     return found
@@ -82,31 +87,9 @@ def noise(count: int, height: int, width: int, seed: int = 0) -> Tensor:
     return image / 2
 
 
-def _run(runner: Runner, image: Tensor, size: Any, original: Any, factor: Any) -> Feed:
-    """Run a batch of images that are padded and scaled alike."""
-    inputs = [Prepared(pixels, size, original, factor) for pixels in image.numpy()]
-    if runner.metadata.decoding is not None:  # such files take one image
-        return runner.compute(inputs[0])
-    feeds = [runner.feed(prepared) for prepared in inputs]
-    # Of a segmentor, the sizes are those of all images; a file of a fixed batch repeats
-    # an image, of which one is taken.
-    whole = runner.metadata.task == 'segmentation'
-    return runner.run(
-        {
-            name: feeds[0][name]
-            if whole and name != 'image'
-            else np.concatenate([feed[name][:1] for feed in feeds])
-            for name in runner.inputs
-        }
-    )
-
-
-def _tolerance(model: nn.Module) -> float:
-    groups = any(isinstance(module, nn.GroupNorm) for module in model.modules())
-    return WITH_GROUP_NORM if groups else TOLERANCE
-
-
-def _outputs(graph: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
+def _outputs(
+    graph: nn.Module, runner: Runner, image: Tensor, tolerance: float
+) -> tuple[str, bool]:
     expected = graph(image)
     expected = expected if isinstance(expected, tuple) else (expected,)
     found = runner.run({'image': image.numpy()})
@@ -115,50 +98,16 @@ def _outputs(graph: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool
         wanted = reference.numpy()
         difference = np.abs(found[name].reshape(wanted.shape) - wanted).max(initial=0)
         worst = float(np.maximum(worst, difference / max(np.ptp(wanted), 1e-12)))
-    return f'outputs differ by {worst:.1e} of the range', worst < _tolerance(graph)
+    return f'outputs differ by {worst:.1e} of the range', worst < tolerance
 
 
-def _classes(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
-    samples = model(image, mode='predict')
-    expected = torch.stack([sample.pred_score for sample in samples]).numpy()
-    size = tuple(image.shape[2:])
-    found = _run(runner, image, size, size, (1.0, 1.0))['scores']
-    # Logits, up to a constant: of a thousand classes each may have a score of 0.001, which
-    # any other score is close to. Logits of 20 err by more than those of 1.
-    logits, others = (np.log(np.maximum(p, 1e-30)) for p in (expected, found))
-    worst = float(np.abs(logits - others).max() / max(np.ptp(logits), 1))
-    return f'logits differ by {worst:.1e} of the range', worst < _tolerance(model)
-
-
-def _label_maps(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
-    from mmseg.structures import SegDataSample
-
+def _predictions(
+    model: nn.Module, runner: Runner, image: Tensor, tolerance: float
+) -> tuple[str, bool]:
     n, _, height, width = image.shape
-    # Some rows and columns are padding, and the original has another size.
-    size = height - height // 8, width - width // 8
-    original = int(size[0] * 1.3), int(size[1] * 1.3)
-    meta = dict(
-        img_shape=size,
-        ori_shape=original,
-        pad_shape=(height, width),
-        padding_size=[0, width - size[1], 0, height - size[0]],
-    )
-    samples = [SegDataSample(metainfo=dict(meta)) for _ in range(n)]
-    samples = model(image, samples, mode='predict')
-    expected = torch.cat([sample.pred_sem_seg.data for sample in samples]).numpy()
-    found = _run(runner, image, size, original, (1.0, 1.0))['labels']
-    if found.shape != expected.shape:
-        return f'label maps are {found.shape} instead of {expected.shape}', False
-    same = float((found == expected).mean())
-    return f'{same:.3%} of the pixels have the same label', same >= SHARE
-
-
-def _objects(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool]:
-    from mmdet.structures import DetDataSample
-
-    n, _, height, width = image.shape
-    size = height - height // 8, width - width // 8
-    factor = (0.8, 1.25)  # different factors of width and height, as after rounding
+    # Some rows and columns are padding, and the original has another size, by different
+    # factors of width and height, as after rounding.
+    size, factor = (height - height // 8, width - width // 8), (0.8, 1.25)
     original = round(size[0] / factor[1]), round(size[1] / factor[0])
     meta = dict(
         img_shape=size,
@@ -166,10 +115,60 @@ def _objects(model: nn.Module, runner: Runner, image: Tensor) -> tuple[str, bool
         scale_factor=factor,
         pad_shape=(height, width),
         batch_input_shape=(height, width),
+        padding_size=[0, width - size[1], 0, height - size[0]],
     )
-    samples = [DetDataSample(metainfo=dict(meta)) for _ in range(n)]
+    kind = get_object_from_string(SAMPLES[runner.metadata.task])
+    samples = [kind(metainfo=dict(meta)) for _ in range(n)]
     samples = model(image, samples, mode='predict')
-    found = _run(runner, image, size, original, factor)
+    found = _run(
+        runner, [Prepared(pixels, size, original, factor) for pixels in image.numpy()]
+    )
+    if runner.metadata.task == 'classification':
+        return _classes(samples, found, tolerance)
+    if runner.metadata.task == 'segmentation':
+        return _label_maps(samples, found)
+    return _objects(samples, found)
+
+
+def _run(runner: Runner, images: list[Prepared]) -> Feed:
+    """Run a batch of images that are padded and scaled alike."""
+    if runner.metadata.decoding is not None:  # such files take one image
+        return runner.compute(images[0])
+    feeds = [runner.feed(prepared) for prepared in images]
+    # Of a segmentor, the sizes are those of all images; a file for several images repeats
+    # each, of which one is taken.
+    whole = runner.metadata.task == 'segmentation'
+    return runner.run(
+        {
+            name: value
+            if whole and name != 'image'
+            else np.concatenate([feed[name][:1] for feed in feeds])
+            for name, value in feeds[0].items()
+        }
+    )
+
+
+def _classes(samples: list[Any], found: Feed, tolerance: float) -> tuple[str, bool]:
+    expected = torch.stack([sample.pred_score for sample in samples]).numpy()
+    # Logits, up to a constant: of a thousand classes each may have a score of 0.001, which
+    # any other score is close to. Logits of 20 err by more than those of 1.
+    logits, others = (
+        np.log(np.maximum(scores, 1e-30)) for scores in (expected, found['scores'])
+    )
+    worst = float(np.abs(logits - others).max() / max(np.ptp(logits), 1))
+    return f'logits differ by {worst:.1e} of the range', worst < tolerance
+
+
+def _label_maps(samples: list[Any], found: Feed) -> tuple[str, bool]:
+    expected = torch.cat([sample.pred_sem_seg.data for sample in samples]).numpy()
+    labels = found['labels']
+    if labels.shape != expected.shape:
+        return f'label maps are {labels.shape} instead of {expected.shape}', False
+    same = float((labels == expected).mean())
+    return f'{same:.3%} of the pixels have the same label', same >= SHARE
+
+
+def _objects(samples: list[Any], found: Feed) -> tuple[str, bool]:
     total = matched = 0
     for sample, dets, labels in zip(samples, found['dets'], found['labels']):
         real, wanted = labels >= 0, sample.pred_instances.numpy()

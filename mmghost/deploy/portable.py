@@ -1,4 +1,4 @@
-"""Networks for ncnn, LiteRT and ExecuTorch: one image of one size, plain operators.
+"""Networks of plain operators, for one image of one size: for ncnn, LiteRT, ExecuTorch.
 
 What these runtimes do not have is left to :mod:`.runtime.decoding`: NMS of detectors, and
 resizing the logits of segmentors to the image.
@@ -16,7 +16,15 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..models.ghostnet import GhostNet
-from .graphs import ClassifierGraph, DenseGraph, Graph, SegmentorGraph, clips
+from .graphs import (
+    Axes,
+    ClassifierGraph,
+    DenseGraph,
+    Graph,
+    SegmentorGraph,
+    clips,
+    iou_threshold,
+)
 
 
 class PortableGraph(nn.Module):
@@ -29,14 +37,14 @@ class PortableGraph(nn.Module):
     Attributes:
         task: Of the graph.
         inputs: The image alone.
-        outputs: Names of what ``forward`` returns.
+        outputs: Names of what ``forward`` returns, without free axes.
         decoding: What the runtime needs to know for the postprocessing.
 
     Raises:
         UserError: If the runtime does not have the postprocessing of the model.
     """
 
-    inputs = ('image',)
+    inputs: Axes = {'image': {}}
 
     def __init__(self, graph: Graph, size: tuple[int, int]) -> None:
         super().__init__()
@@ -44,31 +52,31 @@ class PortableGraph(nn.Module):
         self.source, self.task = graph, graph.task
         self.decoding: dict[str, Any] | None = None
         if isinstance(graph, ClassifierGraph):
-            self.outputs = ('scores',)
+            names = ('scores',)
         elif isinstance(graph, SegmentorGraph):
             if graph.model.align_corners:
                 raise UserError(
                     'model.decode_head.align_corners=True: such segmentors are exported '
-                    'to onnx and openvino only'
+                    'to onnx and openvino only, without --raw'
                 )
-            self.outputs = ('logits',)
+            names = ('logits',)
             self.decoding = dict(threshold=graph.model.decode_head.threshold)
         elif isinstance(graph, DenseGraph):
-            self._prepare_detector(graph, size)
+            names = self._prepare_detector(graph, size)
         else:
             raise UserError(
                 f'{type(graph.model).__name__}: two-stage detectors are exported to onnx '
-                'and openvino only'
+                'and openvino only, without --raw'
             )
+        self.outputs: Axes = {name: {} for name in names}
 
-    def _prepare_detector(self, graph: DenseGraph, size: tuple[int, int]) -> None:
+    def _prepare_detector(
+        self, graph: DenseGraph, size: tuple[int, int]
+    ) -> tuple[str, ...]:
         head = graph.model.bbox_head
         fix_priors(head.prior_generator)
         with torch.no_grad():
             levels = graph.levels(torch.zeros(1, 3, *size))
-        self.outputs = ('scores', 'boxes')
-        if levels[0][1] is not None:
-            self.outputs = ('scores', 'boxes', 'factors')
         cfg = head.test_cfg
         self.decoding = dict(
             levels=[scores.shape[1] for scores, *_ in levels],
@@ -77,10 +85,11 @@ class PortableGraph(nn.Module):
             conf_thr=cfg.get('conf_thr', -1),
             score_thr=max(cfg.get('score_thr', 0), 0),
             min_bbox_size=cfg.get('min_bbox_size', -1),
-            iou_threshold=float(cfg.nms.get('iou_threshold', cfg.nms.get('iou_thr'))),
+            iou_threshold=iou_threshold(cfg.nms),
             class_agnostic=bool(cfg.nms.get('class_agnostic', False)),
             max_per_img=cfg.max_per_img,
         )
+        return ('scores', 'boxes', 'factors')[: 2 if levels[0][1] is None else 3]
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Map (1, 3, H, W) to ``outputs``: of detectors all priors, (1, P, ...)."""

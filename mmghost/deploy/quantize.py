@@ -20,8 +20,6 @@ from .export import unfinished
 from .runtime.images import prepare, read_image
 from .runtime.runner import Feed, Runner
 
-# Decoding and NMS stay in float32: they are cheap, and boxes need more than 8 bits.
-OPERATORS = ('Conv', 'Gemm', 'MatMul')
 # Ends of the names of the metrics that decide; the first that there are.
 METRICS = ('_mAP', 'mIoU', 'top1', 'mAP', '')
 LITERT_SCRIPT = """
@@ -72,13 +70,14 @@ def quantize(
     chosen = training_images(cfg, images, seed)
     out = Path(path).with_name(f'{Path(path).stem}_int8{suffix}')
     with unfinished(out) as partial:
-        QUANTIZERS[suffix](path, feeds(runner, chosen), partial, seven_bits)
+        pixels = (read_image(name, runner.metadata.orientation) for name in chosen)
+        feeds = (runner.feed(prepare(image, runner.metadata)) for image in pixels)
+        QUANTIZERS[suffix](path, feeds, partial, seven_bits)
         write_metadata(partial, replace(runner.metadata, precision='int8'))
         before, after = (evaluate(cfg, file) for file in (path, partial))
-        decide = next(
-            filter(None, ([m for m in before if m.endswith(k)] for k in METRICS))
-        )
-        for metric in decide:  # of boxes, and of masks if there are any
+        end = next(end for end in METRICS if any(m.endswith(end) for m in before))
+        # Of boxes, and of masks if there are any.
+        for metric in (metric for metric in before if metric.endswith(end)):
             scale = 100 if 'mAP' in metric else 1
             drop = scale * (before[metric] - after[metric])
             if not drop <= max_drop:
@@ -94,7 +93,7 @@ def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) 
 
     The range of an activation is the mean of its extremes over the images. Minima and
     maxima over all of them follow a few bright images, and cost a segmentor up to 27
-    points of mIoU.
+    points of mIoU. Decoding and NMS stay in float32: boxes need more than 8 bits.
     """
     from onnxruntime import quantization
 
@@ -107,7 +106,7 @@ def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) 
         out,
         Reader(),
         quant_format=quantization.QuantFormat.QDQ,
-        op_types_to_quantize=list(OPERATORS),
+        op_types_to_quantize=['Conv', 'Gemm', 'MatMul'],
         per_channel=True,
         reduce_range=seven_bits,
         activation_type=quantization.QuantType.QUInt8,
@@ -167,10 +166,3 @@ def training_images(cfg: Config, count: int, seed: int = 0) -> list[str]:
         raise_if_fatal(problems)
         images += named
     return random.Random(seed).sample(images, min(count, len(images)))
-
-
-def feeds(runner: Runner, paths: list[str]) -> Iterator[Feed]:
-    """Yield the inputs for each image."""
-    for path in paths:
-        image = read_image(path, runner.metadata.orientation)
-        yield runner.feed(prepare(image, runner.metadata))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmghost.checks.toolbox import scope_of
 from mmghost.datasets.shapes import make_shapes
-from mmghost.deploy.export import Export, Options, export_files
+from mmghost.deploy.export import Export, export_files
 from mmghost.deploy.parity import noise
 from mmghost.engine.launch import load_config
 from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse
@@ -157,7 +157,7 @@ TOYS = {
 
 def export_onnx(cfg: Config, checkpoint: str, out: object, **options: object) -> Export:
     """Export to one ONNX file."""
-    (export,) = export_files(cfg, checkpoint, ['onnx'], str(out), Options(**options))
+    (export,) = export_files(cfg, checkpoint, ['onnx'], str(out), **options)
     return export
 
 

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from mmghost.deploy.converters import check_packages
-from mmghost.deploy.export import Source, export_files
+from mmghost.deploy.export import export_files
 from mmghost.deploy.graphs import build_graph
+from mmghost.deploy.metadata import infer_metadata
 from mmghost.deploy.padding import PaddedGhostNet
 from mmghost.deploy.parity import NO_OBJECTS, compare, match, noise
 from mmghost.deploy.portable import PortableGraph, exact_nearest, use_branches
@@ -102,21 +103,18 @@ class InTorch(Runner):
     'kind', ['classifier', 'segmentor', 'retinanet', 'fcos', 'yolov3']
 )
 def test_the_runtime_s_postprocessing_is_the_toolbox_s(prepared, kind):
-    cfg, checkpoint = prepared(kind)
-    source = Source(cfg, checkpoint)
-    graph = build_graph(source.folded, source.scope)
+    trained = Predictor(*prepared(kind), 'cpu')
+    graph = build_graph(trained.model, trained.scope)
     size = (96, 160)
     portable = PortableGraph(graph, size).eval()
-    metadata = source.metadata(graph.task)
     metadata = replace(
-        metadata,
+        infer_metadata(trained.cfg, trained.model, graph.task),
         size=list(size),
-        batch=1,
         outputs=list(portable.outputs),
         decoding=portable.decoding,
     )
     runner = InTorch(portable, metadata)
-    found = compare(source.model, None, runner, [(1, *size)] * 3)
+    found = compare(trained.model, None, runner, [(1, *size)] * 3)
     assert all(c.close and c.result != NO_OBJECTS for c in found), found
 
 
@@ -149,9 +147,8 @@ def test_files_find_what_image_demo_finds(prepared, data, tmp_path, kind, target
 
 
 def test_what_a_runtime_cannot_express_is_refused(prepared, tmp_path):
-    cfg, checkpoint = prepared('mask-rcnn')
-    source = Source(cfg, checkpoint)
-    graph = build_graph(source.folded, source.scope)
+    trained = Predictor(*prepared('mask-rcnn'), 'cpu')
+    graph = build_graph(trained.model, trained.scope)
     with pytest.raises(UserError, match='exported to onnx and openvino only'):
         PortableGraph(graph, (96, 96))
 
@@ -166,4 +163,4 @@ def test_a_missing_converter_is_reported_with_its_command(
         ('executorch', 'pip install executorch'),
     ):
         with pytest.raises(UserError, match=command):
-            export_files(None, 'a.pth', [target], str(tmp_path))
+            next(export_files(None, 'a.pth', [target], str(tmp_path)))

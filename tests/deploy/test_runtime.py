@@ -22,6 +22,7 @@ from mmghost.deploy.runtime import (
 )
 from mmghost.deploy.runtime.drawing import draw
 from mmghost.deploy.runtime.images import prepare, read_image
+from mmghost.deploy.runtime.metadata import KEY
 from mmghost.deploy.runtime.openvino_backend import own_name
 from mmghost.deploy.runtime.results import paste_masks, run_lengths
 
@@ -205,12 +206,12 @@ def test_metadata_go_into_a_file_and_come_out_again(tmp_path, backend):
     metadata = ModelMetadata(
         task='detection',
         classes=['Äpfel', '猫'],
-        steps=[{'op': 'resize', 'scale': [1333, 800], 'keep_ratio': True}],
+        steps=[{'op': 'Resize', 'scale': [1333, 800], 'keep_ratio': True}],
         mean=[123.675, 116.28, 103.53],
         size=None,
         origin={'torch': '2.1.2'},
     )
-    properties = {'other': 'x', **metadata.to_properties()}
+    properties = {'other': 'x', KEY: metadata.to_json()}
     path = onnx_file(tmp_path / 'a.onnx', properties)
     assert Runner(path, backend).metadata == metadata
 
@@ -219,8 +220,8 @@ def test_files_that_cannot_be_used_are_refused(tmp_path):
     path = tmp_path / 'a.onnx'
     for properties, message in (
         ({}, 'no metadata of mmghost'),
-        ({'mmghost.task': '"cooking"'}, 'no metadata of mmghost'),
-        ({'mmghost.task': '"detec'}, 'damaged'),
+        ({KEY: '{"task": "cooking"}'}, 'no metadata of mmghost'),
+        ({KEY: '{"task": "detec'}, 'damaged'),
     ):
         with pytest.raises(FileError, match=message):
             Runner(onnx_file(path, properties))

@@ -14,9 +14,11 @@ Examples:
 import argparse
 from pathlib import Path
 
+from mmengine.config import Config
+
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.deploy.converters import OPSET, TARGETS
-from mmghost.deploy.export import OPSETS, Options, export_files
+from mmghost.deploy.export import OPSETS, export_files
 from mmghost.deploy.parity import NO_OBJECTS
 from mmghost.deploy.quantize import QUANTIZERS, quantize, training_images
 from mmghost.engine.launch import load_config
@@ -45,20 +47,23 @@ def parse_args() -> argparse.Namespace:
     add(
         '--raw',
         action='store_true',
-        help='leave out decoding, NMS and resizing: the outputs of the head',
+        help='for onnx and openvino: one image of one size, with NMS and resizing left to '
+        'the runtime, as in the files of ncnn',
     )
     add(
         '--fixed',
-        action='store_true',
-        help='take one size of input and one batch only; default: any',
+        type=int,
+        nargs='?',
+        const=1,
+        metavar='IMAGES',
+        help='for onnx and openvino: so many images (default: 1) of one size; without it '
+        'any number of any size',
     )
-    add('--batch', type=int, default=1, help='with --fixed the only batch')
     add(
         '--opset',
         type=int,
-        default=OPSET,
-        help=f"version of ONNX's operators, {OPSETS[0]} to {OPSETS[-1]}; "
-        f'default: {OPSET}',
+        help="for onnx and openvino: version of ONNX's operators, "
+        f'{OPSETS[0]} to {OPSETS[-1]}; default: {OPSET}',
     )
     add(
         '--int8',
@@ -72,7 +77,6 @@ def parse_args() -> argparse.Namespace:
     add(
         '--max-drop',
         type=float,
-        default=1.0,
         help='with --int8: largest loss of the score in points; default: 1',
     )
     add(
@@ -84,27 +88,53 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+# The targets that an option is for; the others ignore it.
+TAKE = {
+    '--raw': ('onnx', 'openvino'),
+    '--fixed': ('onnx', 'openvino'),
+    '--opset': ('onnx', 'openvino'),
+    '--int8': ('onnx', 'openvino', 'litert'),
+    '--max-drop': ('onnx', 'openvino', 'litert'),
+    '--seven-bits': ('onnx',),
+}
+
+
+def check_options(args: argparse.Namespace, cfg: Config) -> None:
+    """Check that each option applies to a target, and that int8 has its data.
+
+    Raises:
+        UserError: If one does not.
+    """
+    for flag, targets in TAKE.items():
+        given = getattr(args, flag[2:].replace('-', '_')) not in (None, False)
+        if given and not set(targets) & set(args.to):
+            raise UserError(f'{flag} goes with --to {" or ".join(targets)}')
+        if given and flag in ('--max-drop', '--seven-bits') and args.int8 is None:
+            raise UserError(f'{flag} goes with --int8')
+    if args.fixed is not None and args.fixed < 1:
+        raise UserError(f'--fixed {args.fixed}: at least one image is needed')
+    if args.int8 is not None:
+        if not (cfg.get('test_dataloader') and cfg.get('test_evaluator')):
+            raise UserError(
+                '--int8 is scored on the test set: it needs test_dataloader and '
+                'test_evaluator in the config'
+            )
+        training_images(cfg, args.int8)  # missing data are reported before the export
+
+
 def main() -> None:
     """Export as the command line says."""
     args = parse_args()
-    options = Options(args.size, args.raw, args.fixed, args.batch, args.opset)
     cfg = load_config(args.config, args.cfg_options)
-    if args.int8 is not None:
-        if not {'onnx', 'openvino', 'litert'} & set(args.to):
-            raise UserError('--int8 goes with --to onnx, openvino or litert')
-        if args.raw or not (cfg.get('test_dataloader') and cfg.get('test_evaluator')):
-            raise UserError(
-                '--int8 is scored on the test set: it needs test_dataloader and '
-                'test_evaluator in the config, and no --raw'
-            )
-        training_images(cfg, args.int8)  # missing data are reported before the export
-    exports = export_files(cfg, args.checkpoint, args.to, args.out, options)
-    for export in exports:
+    check_options(args, cfg)
+    how = dict(
+        size=args.size, raw=args.raw, fixed=args.fixed, opset=args.opset or OPSET
+    )
+    exports = []
+    for export in export_files(cfg, args.checkpoint, args.to, args.out, **how):
+        exports.append(export)
         parts = [Path(export.path)]
-        if parts[0].suffix in (
-            '.xml',
-            '.param',
-        ):  # OpenVINO and ncnn: weights beside it
+        if parts[0].suffix in ('.xml', '.param'):  # weights of OpenVINO and ncnn
             parts.append(parts[0].with_suffix('.bin'))
         size = sum(part.stat().st_size for part in parts) / 2**20
         print(f'{export.metadata.task} -> {export.path} ({size:.1f} MiB)')
@@ -114,12 +144,13 @@ def main() -> None:
         if all(found.result == NO_OBJECTS for found in export.comparisons):
             print(
                 'warning: nothing was compared: this checkpoint finds no objects in '
-                'images of noise; check with --raw, or with a trained one'
+                'images of noise; export a trained one, or see --raw'
             )
     for export in exports:
         if args.int8 is not None and Path(export.path).suffix in QUANTIZERS:
+            drop = 1.0 if args.max_drop is None else args.max_drop
             out, before, after = quantize(
-                cfg, export.path, args.int8, args.max_drop, args.seven_bits
+                cfg, export.path, args.int8, drop, args.seven_bits
             )
             for name, value in after.items():
                 print(f'{out}: {name} {value:.4f}, float32 {before[name]:.4f}')

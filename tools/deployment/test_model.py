@@ -40,7 +40,9 @@ def main() -> None:
     """Evaluate as the command line says."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    metrics = evaluate(cfg, args.file, args.backend, args.threads, args.bf16)
+    metrics = evaluate(
+        cfg, args.file, backend=args.backend, threads=args.threads, bf16=args.bf16
+    )
     for name, value in metrics.items():
         print(f'{name}: {value:.4f}')
     if args.json:

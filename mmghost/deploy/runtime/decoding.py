@@ -9,25 +9,6 @@ from .metadata import ModelMetadata
 Arrays = dict[str, np.ndarray]
 
 
-def decode(outputs: Arrays, metadata: ModelMetadata, prepared: Prepared) -> Arrays:
-    """Compute what an ONNX file would have returned.
-
-    Args:
-        outputs: ``logits`` of a segmentor, (1, C, h, w), or ``scores`` (1, P, classes),
-            ``boxes`` (1, P, 4) in px of the input and with some heads ``factors`` (1, P)
-            of a detector.
-        metadata: The metadata of the file.
-        prepared: The input.
-
-    Returns:
-        ``labels`` of a segmentor, or ``dets`` and ``labels`` of a detector.
-    """
-    if metadata.task == 'segmentation':
-        return {'labels': label_map(outputs['logits'][0], metadata, prepared)[None]}
-    found = detections(outputs, metadata.decoding, prepared)
-    return {name: value[None] for name, value in found.items()}
-
-
 def label_map(
     logits: np.ndarray, metadata: ModelMetadata, prepared: Prepared
 ) -> np.ndarray:
@@ -39,7 +20,7 @@ def label_map(
         prepared: The input.
 
     Returns:
-        int64, (height, width of the image).
+        int64, (1, height, width of the image).
     """
     pixels = np.ascontiguousarray(logits.transpose(1, 2, 0))
     height, width = prepared.image_size
@@ -47,8 +28,8 @@ def label_map(
     pixels = resize(pixels[:height, :width], prepared.original_size)
     if pixels.shape[2] == 1:
         probability = 1 / (1 + np.exp(-pixels[..., 0]))
-        return (probability > metadata.decoding['threshold']).astype(np.int64)
-    return pixels.argmax(2)
+        return (probability > metadata.decoding['threshold']).astype(np.int64)[None]
+    return pixels.argmax(2)[None]
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -61,12 +42,13 @@ def detections(outputs: Arrays, decoding: dict, prepared: Prepared) -> Arrays:
     """Choose objects as mmdet does: best pairs by level, clipping, scaling, NMS.
 
     Args:
-        outputs: See :func:`decode`.
+        outputs: ``scores`` (1, P, classes), ``boxes`` (1, P, 4) in px of the input and
+            with some heads ``factors`` (1, P).
         decoding: The entry of the metadata.
         prepared: The input.
 
     Returns:
-        ``dets`` (K, 5) in px of the image, best first, and ``labels`` (K,).
+        ``dets`` (1, K, 5) in px of the image, best first, and ``labels`` (1, K).
     """
     # ncnn adds axes of 1.
     scores, boxes = outputs['scores'][0], outputs['boxes'].reshape(-1, 4)
@@ -103,4 +85,7 @@ def detections(outputs: Arrays, decoding: dict, prepared: Prepared) -> Arrays:
     kept = np.array(kept, int).reshape(-1)
     kept = kept[np.argsort(-scores[kept], kind='stable')][: decoding['max_per_img']]
     dets = np.concatenate([boxes[kept], scores[kept, None]], axis=1)
-    return {'dets': dets.astype(np.float32), 'labels': labels[kept].astype(np.int64)}
+    return {
+        'dets': dets.astype(np.float32)[None],
+        'labels': labels[kept].astype(np.int64)[None],
+    }

@@ -29,36 +29,31 @@ def draw(
         return ((image + colors[result.labels]) / 2).astype(np.uint8)
     out = image.copy()
     if isinstance(result, Classification):
-        write(out, (2, 2), result.summary(metadata.classes), (0, 0, 0))
+        write(out, (2, 14), result.summary(metadata.classes), (0, 0, 0))
         return out
-    found = result.above(score_thr)
-    order = range(len(found.labels))[::-1]  # the best object last, on top
-    for i in order if found.masks is not None else ():
-        mask, color = found.masks[i], color_of(metadata, int(found.labels[i]))
-        out[mask] = ((out[mask] + np.array(color, float)) / 2).astype(np.uint8)
-    for i in order:
-        color = color_of(metadata, int(found.labels[i]))
-        left, top, right, bottom = (int(side) for side in found.boxes[i])
+    shown = (result.scores >= score_thr).nonzero()[0]
+    for i in shown[::-1]:  # the best object last, on top
+        label = int(result.labels[i])
+        name, color = class_name(metadata.classes, label), color_of(metadata, label)
+        if result.masks is not None:
+            mask = result.masks[i]
+            out[mask] = ((out[mask] + np.array(color, float)) / 2).astype(np.uint8)
+        left, top, right, bottom = (int(side) for side in result.boxes[i])
         cv2.rectangle(
-            out, (left, top), (right, bottom), color, max(1, max(out.shape) // 400)
+            out, (left, top), (right, bottom), color, 1 + max(out.shape) // 500
         )
-        name = class_name(metadata.classes, int(found.labels[i]))
         # In percent, as in the images of tools/image_demo.py.
-        write(out, (left, top), f'{name}: {100 * found.scores[i]:.1f}', color)
+        write(out, (left, top + 12), f'{name}: {100 * result.scores[i]:.1f}', color)
     return out
 
 
 def write(
     image: np.ndarray, place: tuple[int, int], text: str, color: tuple[int, int, int]
 ) -> None:
-    """Write white text on a background of a color, in place."""
-    font = cv2.FONT_HERSHEY_SIMPLEX, 0.4
-    (width, height), base = cv2.getTextSize(text, *font, 1)
-    left, top = place
-    corner = left + width, top + height + base
-    cv2.rectangle(image, place, corner, color, cv2.FILLED)
-    white = (255, 255, 255)
-    cv2.putText(image, text, (left, top + height), *font, white, 1, cv2.LINE_AA)
+    """Write white text with an outline of a color, in place."""
+    for tint, width in ((color, 4), ((255, 255, 255), 1)):
+        font = cv2.FONT_HERSHEY_SIMPLEX, 0.4, tint, width
+        cv2.putText(image, text, place, *font, cv2.LINE_AA)
 
 
 def color_of(metadata: ModelMetadata, label: int) -> tuple[int, int, int]:

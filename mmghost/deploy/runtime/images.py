@@ -1,19 +1,11 @@
 """From an image file to the network's input, by the steps in a file's metadata.
 
-A step is a dict with ``op`` and its settings; sizes are in px, width before height as in
-OpenMMLab's configs:
-
-- ``resize``: ``scale`` (width and height), ``keep_ratio``, ``interpolation``,
-  ``backend`` (``'cv2'`` or ``'pillow'``); with ``keep_ratio`` as large as fits into
-  ``scale``, whichever way round;
-- ``resize_edge``: ``scale`` (one number), ``edge`` (``'short'`` or ``'long'``);
-- ``center_crop``: ``size`` (width and height);
-- ``pad``: ``size`` or ``divisor``, and ``value``, on the right and at the bottom.
+A step is a transform of OpenMMLab: a dict with ``op``, its name, and its settings, of
+which sizes are in px, width before height.
 """
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -56,9 +48,7 @@ def read_image(path: str | os.PathLike, orientation: bool = True) -> np.ndarray:
     Raises:
         FileError: If it is missing, damaged or no image.
     """
-    flags = cv2.IMREAD_COLOR
-    if not orientation:
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | (0 if orientation else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         content = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -83,16 +73,19 @@ def prepare(image: np.ndarray, metadata: ModelMetadata) -> Prepared:
         FileError: If the image is too small or too large for the file, or this runtime
             is too old for it.
     """
-    original = image.shape[:2]
-    factor = np.ones(2)
+    original, factor = image.shape[:2], np.ones(2)
     for step in metadata.steps:
-        if step.get('op') not in OPS:
+        settings, before = dict(step), image.shape
+        name = settings.pop('op')
+        if name not in OPS:
             raise FileError(
-                f'the file asks for the step {step.get("op")!r}, which this runtime does '
-                f'not know (known: {", ".join(OPS)}): use the runtime of mmghost '
+                f'the file asks for the step {name!r}, which this runtime does not know '
+                f'(known: {", ".join(OPS)}): use the runtime of mmghost '
                 f'{metadata.origin.get("mmghost", "")}'.rstrip()
             )
-        image, factor = OPS[step['op']](image, factor, step)
+        image = OPS[name](image, **settings)
+        if name in ('Resize', 'ResizeEdge'):
+            factor *= np.divide(image.shape[1::-1], before[1::-1])
     size = image.shape[:2]
     pixels = image if metadata.channels == 'RGB' else image[..., ::-1]
     pixels = pixels.transpose(2, 0, 1).astype(np.float32)
@@ -123,65 +116,47 @@ def up_to(side: int, divisor: int) -> int:
 
 
 def _to(
-    image: np.ndarray, factor: np.ndarray, size: tuple[int, int], step: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Resize to a width and a height; the factors are multiplied."""
-    width, height = size
-    if min(size) < 1:
-        raise FileError(
-            f'an image of {image.shape[1]}x{image.shape[0]} px would be resized to '
-            f'{width}x{height}'
-        )
-    factor = factor * (width / image.shape[1], height / image.shape[0])
-    how = step.get('interpolation', 'bilinear')
-    if step.get('backend', 'cv2') == 'cv2':
-        flag = INTERPOLATIONS[how]
-        return cv2.resize(image, (width, height), interpolation=flag), factor
+    image: np.ndarray, size: tuple[int, int], interpolation: str, backend: str
+) -> np.ndarray:
+    """Resize to a width and a height."""
+    if backend == 'cv2':
+        return cv2.resize(image, size, interpolation=INTERPOLATIONS[interpolation])
     from PIL import Image  # only for recipes that resize with Pillow, as ImageNet's
 
-    resized = Image.fromarray(image).resize(
-        (width, height), Image.Resampling[how.upper()]
-    )
-    return np.asarray(resized), factor
+    how = Image.Resampling[interpolation.upper()]
+    return np.asarray(Image.fromarray(image).resize(size, how))
 
 
-def _resize(image, factor, step):
+def _resize(image, scale, keep_ratio, **how):
+    if not keep_ratio:
+        return _to(image, tuple(scale), **how)
     height, width = image.shape[:2]
-    size = tuple(step['scale'])
-    if step.get('keep_ratio', False):
-        fit = min(max(size) / max(height, width), min(size) / min(height, width))
-        size = int(width * fit + 0.5), int(height * fit + 0.5)
-    return _to(image, factor, size, step)
+    fit = min(max(scale) / max(height, width), min(scale) / min(height, width))
+    return _to(image, (int(width * fit + 0.5), int(height * fit + 0.5)), **how)
 
 
-def _resize_edge(image, factor, step):
+def _resize_edge(image, scale, edge, **how):
     height, width = image.shape[:2]
-    edge = (min if step.get('edge', 'short') == 'short' else max)(height, width)
-    scale = step['scale']
-    return _to(image, factor, (scale * width // edge, scale * height // edge), step)
+    edge = (min if edge == 'short' else max)(height, width)
+    return _to(image, (scale * width // edge, scale * height // edge), **how)
 
 
-def _center_crop(image, factor, step):
+def _center_crop(image, crop_size):
     height, width = image.shape[:2]
-    new_width, new_height = step['size']
+    new_width, new_height = crop_size
     top = max(0, round((height - new_height) / 2))
     left = max(0, round((width - new_width) / 2))
-    return image[top : top + new_height, left : left + new_width], factor
+    return image[top : top + new_height, left : left + new_width]
 
 
-def _pad(image, factor, step):
+def _pad(image, size, size_divisor, pad_val):
     height, width = image.shape[:2]
-    if step.get('size') is not None:
-        new_width, new_height = step['size']
-    else:
-        new_width, new_height = (up_to(s, step['divisor']) for s in (width, height))
-    grow = [(0, max(0, new_height - height)), (0, max(0, new_width - width)), (0, 0)]
-    return np.pad(image, grow, constant_values=step.get('value', 0)), factor
+    wide, high = size or (up_to(side, size_divisor) for side in (width, height))
+    bottom, right = max(0, high - height), max(0, wide - width)
+    value = np.broadcast_to(pad_val.get('img', 0), 3)[::-1].tolist()  # it is of BGR
+    return cv2.copyMakeBorder(
+        image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=value
+    )
 
 
-OPS = dict(
-    resize=_resize,
-    resize_edge=_resize_edge,
-    center_crop=_center_crop,
-    pad=_pad,
-)
+OPS = dict(Resize=_resize, ResizeEdge=_resize_edge, CenterCrop=_center_crop, Pad=_pad)

@@ -2,10 +2,9 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-PREFIX = 'mmghost.'
+KEY = 'mmghost'  # of the entry in a file that can hold metadata
 TASKS = ('classification', 'detection', 'instance segmentation', 'segmentation')
 
 
@@ -15,7 +14,7 @@ class FileError(Exception):
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """The metadata of an exported file, each an entry ``mmghost.NAME`` in JSON.
+    """The metadata of an exported file: JSON inside, or beside it in ``FILE.json``.
 
     Args:
         task: One of ``TASKS``.
@@ -29,10 +28,9 @@ class ModelMetadata:
             at the bottom.
         pad_value: Value of the padding, after mean and std.
         size: Height and width of the input, if the file takes one size only.
-        batch: Images per batch, if the file takes one number only.
+        batch: Number of images, if the file takes one only.
         least_side: Smallest height and width in px, after all steps, at which the file is
             right; the runner refuses smaller images.
-        raw: Whether the outputs are those of the head, without decoding and NMS.
         mask_threshold: Probability from which a pixel belongs to an object.
         palette: Colors of the classes, RGB.
         precision: ``'float32'`` or ``'int8'``.
@@ -54,7 +52,6 @@ class ModelMetadata:
     size: list[int] | None = None
     batch: int | None = None
     least_side: int = 1
-    raw: bool = False
     mask_threshold: float = 0.5
     palette: list[list[int]] | None = None
     precision: str = 'float32'
@@ -62,55 +59,26 @@ class ModelMetadata:
     outputs: list[str] | None = None
     decoding: dict[str, Any] | None = None
 
-    def to_properties(self) -> dict[str, str]:
-        """Return the metadata entries."""
-        return {
-            PREFIX + name: json.dumps(value, ensure_ascii=False)
-            for name, value in asdict(self).items()
-        }
+    def to_json(self) -> str:
+        """Return the metadata as JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def from_properties(cls, properties: dict[str, str]) -> 'ModelMetadata':
-        """Read the metadata entries; others are ignored.
+    def from_json(cls, text: str) -> 'ModelMetadata':
+        """Read what :meth:`to_json` returned; entries of a newer mmghost are ignored.
 
         Raises:
-            FileError: If there are none, or they are damaged.
+            FileError: If it is damaged, or something else.
         """
         try:
-            values = {
-                name.removeprefix(PREFIX): json.loads(value)
-                for name, value in properties.items()
-                if name.startswith(PREFIX)
-            }
+            values = json.loads(text)
         except ValueError as error:
             raise FileError(f'its metadata are damaged: {error}') from error
-        return cls._from_values(values)
-
-    @classmethod
-    def _from_values(cls, values: Any) -> 'ModelMetadata':
         if not isinstance(values, dict) or values.get('task') not in TASKS:
             raise FileError(
-                'it has no metadata of mmghost: only files exported by tools/deployment/'
+                'it has no metadata of mmghost 2: only files exported by tools/deployment/'
                 'export.py say how an image is prepared for them, inside or in a file '
                 'beside them that ends in .json'
             )
-        known = {entry.name for entry in fields(cls)}  # a newer mmghost may have more
+        known = {entry.name for entry in fields(cls)}
         return cls(**{name: values[name] for name in known & values.keys()})
-
-    def save(self, path: str) -> None:
-        """Write the metadata beside a file that cannot hold them."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        Path(f'{path}.json').write_text(text, encoding='utf-8')
-
-    @classmethod
-    def load(cls, path: str) -> 'ModelMetadata':
-        """Read what :meth:`save` wrote for a file.
-
-        Raises:
-            FileError: If it is damaged.
-        """
-        try:
-            values = json.loads(Path(f'{path}.json').read_text(encoding='utf-8'))
-        except ValueError as error:
-            raise FileError(f'its metadata are damaged: {error}') from error
-        return cls._from_values(values)

@@ -47,12 +47,6 @@ class Detections:
     labels: np.ndarray
     masks: np.ndarray | None = None
 
-    def above(self, score_thr: float) -> 'Detections':
-        """Return the objects of at least a score."""
-        keep = self.scores >= score_thr
-        masks = None if self.masks is None else self.masks[keep]
-        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], masks)
-
     def summary(self, classes: list[str], score_thr: float = 0.0) -> str:
         """Return the result in a few words."""
         count = int((self.scores >= score_thr).sum())
@@ -83,10 +77,10 @@ class SegmentationMap:
 
     def summary(self, classes: list[str], score_thr: float = 0.0) -> str:
         """Return the result in a few words."""
-        labels, counts = np.unique(self.labels, return_counts=True)
+        found = self.to_dict(classes)
         shares = [
-            f'{class_name(classes, int(label))} {count / self.labels.size:.1%}'
-            for label, count in zip(labels, counts)
+            f'{name} {count / self.labels.size:.1%}'
+            for name, count in zip(found['classes'], found['pixels'])
         ]
         return 'classes ' + ', '.join(shares)
 
@@ -112,11 +106,9 @@ def class_name(classes: list[str], label: int) -> str:
 
 def run_lengths(mask: np.ndarray) -> dict[str, Any]:
     """Return a mask as COCO's uncompressed RLE: runs column by column, zeros first."""
-    flat = mask.ravel(order='F').astype(bool)
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
-    if flat.size and flat[0]:
-        counts.insert(0, 0)
+    flat = np.concatenate([[False], mask.ravel(order='F')])
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    counts = np.diff(np.concatenate([[0], changes, [mask.size]])).tolist()
     return {'size': list(mask.shape), 'counts': counts}
 
 

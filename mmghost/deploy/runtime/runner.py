@@ -1,15 +1,15 @@
 """Run an exported file on images, in the runtime that it is for."""
 
 import importlib
-import importlib.util
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from .decoding import decode
+from .decoding import detections, label_map
 from .images import Prepared, prepare, read_image
-from .metadata import FileError, ModelMetadata
+from .metadata import KEY, FileError, ModelMetadata
 from .results import Classification, Detections, SegmentationMap, paste_masks
 
 Feed = dict[str, np.ndarray]
@@ -70,18 +70,14 @@ class Runner:
         except Exception as error:  # each backend has classes of its own
             raise FileError(f'{path} cannot be run in {backend}: {error}') from error
         try:
-            if os.path.exists(f'{self.path}.json'):
-                self.metadata = ModelMetadata.load(self.path)
+            beside = Path(f'{self.path}.json')
+            if beside.exists():
+                text = beside.read_text(encoding='utf-8')
             else:
-                inside = getattr(self.network, 'properties', {})
-                self.metadata = ModelMetadata.from_properties(inside)
+                text = getattr(self.network, 'properties', {}).get(KEY, '{}')
+            self.metadata = ModelMetadata.from_json(text)
         except FileError as error:
             raise FileError(f'{path}: {error}') from error
-
-    @property
-    def inputs(self) -> list[str]:
-        """Names of the inputs."""
-        return self.network.inputs
 
     def run(self, feed: Feed) -> Feed:
         """Run the network: from inputs by name to outputs by name.
@@ -104,7 +100,9 @@ class Runner:
         outputs = self.run(self.feed(prepared))
         if self.metadata.decoding is None:
             return outputs
-        return decode(outputs, self.metadata, prepared)
+        if self.metadata.task == 'segmentation':
+            return {'labels': label_map(outputs['logits'][0], self.metadata, prepared)}
+        return detections(outputs, self.metadata.decoding, prepared)
 
     def predict(
         self, image: str | os.PathLike | np.ndarray
@@ -115,20 +113,15 @@ class Runner:
             image: A file, or RGB bytes (H, W, 3).
 
         Raises:
-            FileError: If the image cannot be used, or the file has raw outputs only.
+            FileError: If the image cannot be used.
         """
-        if self.metadata.raw:
-            raise FileError(
-                f'{self.path} has the raw outputs of the head (it was exported with '
-                '--raw), which need a program of your own'
-            )
         if not isinstance(image, np.ndarray):
             image = read_image(image, self.metadata.orientation)
         prepared = prepare(image, self.metadata)
         return self._result(self.compute(prepared), prepared)
 
     def feed(self, prepared: Prepared) -> Feed:
-        """Return the inputs for an image, repeated if the file takes one batch only."""
+        """Return the inputs for an image, repeated if the file takes several."""
         n = self.metadata.batch or 1
         known = {
             'image': np.repeat(prepared.pixels[None], n, 0),
@@ -139,7 +132,7 @@ class Runner:
             known['image_size'] = np.array(prepared.image_size, np.int64)
             known['original_size'] = np.array(prepared.original_size, np.int64)
         # torch's exporter drops inputs that the network does not use.
-        return {name: known[name] for name in self.inputs}
+        return {name: known[name] for name in self.network.inputs}
 
     def _result(
         self, outputs: Feed, prepared: Prepared
@@ -166,25 +159,20 @@ def choose_backend(path: str, backend: str | None) -> str:
     """Return the backend for a file.
 
     Raises:
-        FileError: If there is no such file, no backend runs it, or none is installed.
+        FileError: If there is no such file, or no backend runs it.
     """
     if not os.path.isfile(path):
         raise FileError(f'{path}: there is no such file')
     suffix = Path(path).suffix.lower()
     able = {name: p for name, (p, suffixes) in BACKENDS.items() if suffix in suffixes}
     if not able:
-        known = sorted(
-            {suffix for _, suffixes in BACKENDS.values() for suffix in suffixes}
+        known = ', '.join(
+            sorted({s for _, suffixes in BACKENDS.values() for s in suffixes})
         )
-        raise FileError(
-            f'{path}: is not an exported file; they end in {", ".join(known)}'
-        )
-    if backend is not None:
-        if backend not in able:
-            raise FileError(f'{path}: {suffix} files run in {" or ".join(able)}')
-        return backend
-    for name, package in able.items():
-        if importlib.util.find_spec(package.replace('-', '_')):
-            return name
-    package = next(iter(able.values()))
-    raise FileError(f'{path} needs {" or ".join(able)}: pip install {package}')
+        raise FileError(f'{path}: is not an exported file; they end in {known}')
+    if backend is None:
+        installed = [n for n, p in able.items() if find_spec(p.replace('-', '_'))]
+        return next(iter(installed or able))
+    if backend not in able:
+        raise FileError(f'{path}: {suffix} files run in {" or ".join(able)}')
+    return backend
