@@ -34,8 +34,7 @@ def did_you_mean(name: str, names: Iterable[str], count: int = 3) -> str:
 
 def near_file(path: str) -> str:
     """Return a hint with files in the same folder whose names are close to a path's."""
-    folder, name = Path(path).parent, Path(path).name
-    return did_you_mean(name, os.listdir(folder)) if folder.is_dir() else ''
+    return did_you_mean(Path(path).name, (f.name for f in Path(path).parent.glob('*')))
 
 
 def examples(names: Sequence[Any], count: int = 3) -> str:
@@ -59,13 +58,13 @@ def cli_main(main: Callable[[], Any], interrupted: str = 'interrupted') -> None:
     try:
         main()
     except (UserError, OSError) as error:
-        named = isinstance(error, UserError) or error.filename is not None
-        if not named or os.environ.get('MMGHOST_TRACEBACK') == '1':
+        file = getattr(error, 'filename', None)
+        unnamed = file is None and isinstance(error, OSError)
+        if unnamed or os.environ.get('MMGHOST_TRACEBACK') == '1':
             raise
-        message = str(error)
-        if isinstance(error, OSError):
-            message = f'{os.fsdecode(error.filename)}: {error.strerror or error}'
-        print(f'error: {message}', file=sys.stderr)
+        place = '' if file is None else f'{os.fsdecode(file)}: '
+        reason = getattr(error, 'strerror', None) or error
+        print(f'error: {place}{reason}', file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as stopped:
         print(str(stopped) or interrupted, file=sys.stderr)

@@ -33,23 +33,12 @@ def read_coco(
         The content, and what the first step that finds an error has found.
     """
     needed = ['iscrowd'] * test + ['segmentation'] * masks
-    content, problems = {}, list[Problem]()
     try:
         content = json.loads(Path(path).read_bytes())
         content.setdefault('annotations', [])  # of test images there are none
-        for step in (
-            _check_keys(content, path, needed),
-            _check_categories(content, path, classes),
-            _check_boxes(content, path, classes),
-        ):
-            problems += step
-            if problems:
-                break
-        if not problems and not (
-            content['images'] and (content['annotations'] or test)
-        ):
-            what = 'annotations to learn from' if content['images'] else 'images'
-            problems.append(Problem(path, f'has no {what} - export it again'))
+        problems = [*_check_keys(content, path, needed)]
+        problems = problems or [*_check_categories(content, path, classes)]
+        problems = problems or [*_check_boxes(content, path, classes, test)]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         what = f'is no COCO JSON ({error}) - it has {", ".join(_KEYS)}, and each bbox'
         return {}, [Problem(path, f'{what} is [x, y, width, height]')]
@@ -107,12 +96,14 @@ def _check_categories(
 
 
 def _check_boxes(
-    content: Content, path: str, classes: Sequence[str]
+    content: Content, path: str, classes: Sequence[str], test: bool
 ) -> Iterator[Problem]:
     """Check the form of the boxes, and which classes have boxes that mmdet will use."""
     sizes = {e['id']: (e['width'], e['height']) for e in content['images']}
     entries = [e for e in content['annotations'] if e['image_id'] in sizes]
     if not entries:
+        what = f'has no {"object" if sizes else "image"} in it - export it again'
+        yield from [Problem(path, what)] * (not sizes or not test)
         return
     x, y, w, h = boxes = np.array([e['bbox'] for e in entries], float).T
     area = np.array([e['area'] for e in entries], float)
@@ -134,6 +125,7 @@ def _check_boxes(
     elif unused:
         what = f'mmdet leaves out {len(unused)} of {len(used)} objects without area in '
         yield Problem(path, f'{what}the image: {examples(unused)}', not used.any())
-    if unseen and seen:
-        what = f'has no object of the classes {examples(unseen)} - take them out, or '
-        yield Problem(path, f'{what}check the export', fatal=False)
+    if seen and unseen:
+        what = f'has no object of the classes {examples(unseen)}, but of '
+        what += f'{examples(sorted(seen))} - name classes that it has, or export again'
+        yield Problem(path, what, not test and len(unseen) == len(classes))

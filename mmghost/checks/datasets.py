@@ -47,12 +47,14 @@ def check_dataset(
         return [Problem(path, what)], []
     if os.path.isfile(source) and (problem := check_text(source)):
         return [problem], []
-    kinds = {cls.__name__ for cls in type(dataset).__mro__}
-    if type(dataset).__name__ == 'CocoDataset':
+    cls = type(dataset)
+    kinds = {base.__name__ for base in cls.__mro__}
+    methods = (cls.load_data_list, cls.parse_data_info)  # subclasses may have their own
+    if {method.__qualname__.split('.')[0] for method in methods} == {'CocoDataset'}:
         classes = dataset.metainfo.get('classes') or ()
         content, problems = read_coco(source, classes, masks, dataset.test_mode)
         folder = dataset.data_prefix.get('img') or ''
-        names = [image.get('file_name', '') for image in content.get('images', ())]
+        names = [str(entry.get('file_name')) for entry in content.get('images', ())]
         images = [os.path.join(folder, name) for name in names]
     elif kinds & {'BaseSegDataset', 'CustomDataset'}:
         try:
@@ -132,7 +134,8 @@ def _label_values(entry: dict, load_map: Any) -> list[int]:
     """Return the values of a label map; raise a ValueError if it does not fit its image."""
     labels = load_map.transform({**entry, 'seg_fields': []})['gt_seg_map']
     if labels.ndim != 2:
-        raise ValueError(f'is a color image, not one number for each pixel; {_CONVERT}')
+        what = f'has {labels.shape[-1]} channels, not one number for each pixel'
+        raise ValueError(f'{what}; {_CONVERT}')
     size = image_size(entry['img_path'])
     if size not in (None, labels.shape):
         raise ValueError('is {1}x{0}, its image {3}x{2}'.format(*labels.shape, *size))

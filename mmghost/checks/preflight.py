@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -63,8 +64,7 @@ def preflight(
             problems += found
             if not images or any(problem.fatal for problem in found):
                 continue
-            if loader == 'train' and (classes := dataset.metainfo.get('classes')):
-                problems += _check_num_classes(cfg, classes)
+            problems += _check_classes(cfg, dataset, path)
             numbers = getattr(dataset, 'folder_to_idx', {})
             folders = folders or numbers
             if differ := sorted(numbers.keys() ^ folders.keys()):
@@ -115,15 +115,27 @@ def _listed(node: Any) -> list:
     return [node] if isinstance(node, dict | str) else list(node or ())
 
 
-def _check_num_classes(cfg: Config, classes: Sequence[str]) -> Iterator[Problem]:
-    """Check that the heads predict the classes of a dataset."""
+def _check_classes(cfg: Config, dataset: BaseDataset, path: str) -> Iterator[Problem]:
+    """Check names and number of the classes, and the labels that mmpretrain has listed."""
+    classes = dataset.metainfo.get('classes') or ()
     count, names = len(classes), examples(classes)
+    if twice := [name for name, times in Counter(classes).items() if times > 1]:
+        what = f'has {examples(twice)} more than once - give each class its own name'
+        yield Problem(f'{path}.metainfo.classes', what)
+    labels = [e.get('gt_label') for e in dataset.data_list]
+    labels = [label for label in labels if isinstance(label, int)] or [0]
+    first, last = min(labels), max(labels)
     for where, node in walk(cfg.model, 'model'):
-        found = node.get('num_classes', count) if isinstance(node, dict) else count
-        if found != count and where.split('.')[-1].split('[')[0] in _HEADS:
+        found = node.get('num_classes') if isinstance(node, dict) else None
+        if not found or where.split('.')[-1].split('[')[0] not in _HEADS:
+            continue
+        if count not in (0, found) and path.startswith('train'):
             what = f'is {found}, the dataset has {count} classes ({names}) - --cfg-options '
             what += f'{option_key(where)}.num_classes={count}'
             yield Problem(f'{where}.num_classes', what)
+        elif dataset.ann_file and (first < 0 or last >= (count or found)):
+            what = f'has labels from {first} to {last} for {count or found} classes - '
+            yield Problem(dataset.ann_file, f'{what}number them from 0, or add classes')
 
 
 def _check_warm_up(cfg: Config) -> Iterator[Problem]:

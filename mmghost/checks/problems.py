@@ -38,18 +38,15 @@ def raise_if_fatal(
 def check_text(path: str) -> Problem | None:
     """Check that a file is UTF-8 text without a byte order mark, as the toolboxes read it."""
     content = Path(path).read_bytes()
-    what, command = 'is UTF-16 text', 'iconv -f UTF-16 -t UTF-8 {} > NEW_FILE'
+    what, how = 'is UTF-16 text', 'iconv -f UTF-16 -t UTF-8 {} > NEW_FILE'
     if content.startswith(codecs.BOM_UTF8):
-        what, command = (
-            'begins with a byte order mark',
-            r"sed -i '1s/^\xEF\xBB\xBF//' {}",
-        )
+        what, how = 'begins with a byte order mark', r"sed -i '1s/^\xEF\xBB\xBF//' {}"
     elif not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
             content.decode()
             return None
         except UnicodeDecodeError:
             what = 'is not UTF-8 text'
-            command = 'from a Chinese Windows: iconv -f GBK -t UTF-8 {} > NEW_FILE'
-    remedy = f'save it as UTF-8 without BOM: {command.format(shlex.quote(path))}'
+            how = 'from a Chinese Windows: iconv -f GBK -t UTF-8 {} > NEW_FILE'
+    remedy = f'save it as UTF-8 without BOM: {how.format(shlex.quote(path))}'
     return Problem(path, f'{what} - {remedy}')

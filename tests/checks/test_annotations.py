@@ -50,6 +50,10 @@ CASES = {
     'twice, with objects': (two_dogs, 'category dog is listed twice or more, ids 5, 9', 'keep id 5, also for objects of 9'),
     'no width': (every('images', 'width', None), '4 images have no width', 'add width to each, first to images[0]'),
     'no name': (every('images', 'file_name', None), '4 images have no file_name', 'add file_name'),
+    'names are null': (lambda c: [i.update(file_name=None) for i in c['images']], '4 images have no file_name', 'add file_name'),
+    'no images': (lambda c: c.update(images=[], annotations=[]), 'has no image in it', 'export it again'),
+    'no objects': (lambda c: c.update(annotations=[]), 'has no object in it', 'export it again'),
+    'only others': (lambda c: (c['categories'].append(dict(id=9, name='cow')), every('annotations', 'category_id', 9)(c)), 'has no object of the classes cat, dog, but of cow', 'name classes that it has'),
     'no area': (every('annotations', 'area', None), '8 annotations have no area', 'add area to each'),
     'area of 0': (every('annotations', 'area', 0), 'mmdet leaves out 8 of 8 objects without area', 'id 0, id 1'),
     'outside': (every('annotations', 'bbox', [60, 50, 5, 5]), 'mmdet leaves out 8 of 8 objects without area in the image', ''),
@@ -101,7 +105,7 @@ def test_a_class_without_objects_is_said_with_its_likely_reason(tmp_path, name):
     cfg.train_dataloader.dataset.metainfo.classes = ('cat', name)
     problem = only(cfg, ['train'])
     assert not problem.fatal
-    assert f'has no object of the classes {name} - take them out' in problem.what
+    assert f'has no object of the classes {name}, but of cat' in problem.what
 
 
 def test_masks_are_asked_for_where_the_pipeline_reads_them(tmp_path):
@@ -145,7 +149,18 @@ def test_what_passes_is_read_by_mmdet_with_every_object(tmp_path):
     assert sum(len(read.get_data_info(i)['instances']) for i in range(len(read))) == 8
 
 
-def test_files_of_another_form_are_left_alone(tmp_path):
+def test_subclasses_are_checked_unless_they_read_files_in_another_way(tmp_path):
+    from mmdet.datasets import CocoDataset
+
+    class Pets(CocoDataset):
+        METAINFO = dict(classes=('cat', 'dog'))
+
+    class Renamed(CocoDataset):
+        def parse_data_info(self, raw_data_info):
+            return super().parse_data_info(raw_data_info)
+
     cfg = coco(tmp_path, every('images', 'file_name', None))
-    cfg.train_dataloader.dataset.type = 'LVISV1Dataset'
-    assert found(cfg) == []
+    del cfg.train_dataloader.dataset['metainfo']
+    for kind, count in ((Pets, 1), (Renamed, 0), ('LVISV1Dataset', 0)):
+        cfg.train_dataloader.dataset.type = kind
+        assert len(found(cfg)) == count

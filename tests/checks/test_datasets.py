@@ -124,6 +124,25 @@ def test_a_list_that_mmpretrain_cannot_read_is_named(tmp_path, content):
     assert problem.what.endswith('each line is `image label`')
 
 
+@pytest.mark.parametrize('classes', [None, ('cat', 'dog')])
+def test_labels_of_a_list_that_are_no_classes_are_refused(tmp_path, classes):
+    cfg = label_list(tmp_path, b'cat/0.jpg 1\ndog/1.jpg 2\n')
+    if classes:
+        cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
+    problem = only(cfg, ['train'])
+    assert problem.where == f'{tmp_path}/train.txt'
+    assert 'has labels from 1 to 2 for 2 classes - number them from 0' in problem.what
+
+
+@tasks
+def test_a_class_that_is_named_twice_is_refused(tmp_path, write):
+    cfg = write(tmp_path)
+    cfg.val_dataloader.dataset.metainfo = dict(classes=('cat', 'cat'))
+    problem = only(cfg)
+    assert problem.where == 'val_dataloader.dataset.metainfo.classes'
+    assert problem.what.startswith('has cat more than once')
+
+
 @pytest.mark.parametrize(
     ('encoding', 'words', 'remedy'),
     [

@@ -80,12 +80,13 @@ BROKEN = {
     'XML is truncated': ('voc', cut(AN_XML), f'{AN_XML} (', 'fix them, or remove'),
     'another XML': ('voc', text(AN_XML, '<svg></svg>'), f'{AN_XML} (no VOC annotation)', 'fix them, or remove'),
     'XML of CVAT': ('voc', text(AN_XML, '<annotations></annotations>'), f'{AN_XML} (no VOC annotation)', 'fix them, or remove'),
-    'no objects': ('coco', edit(TRAIN, lambda c: c.update(annotations=[])), 'coco/train.json: has no annotations to learn from', 'export it again'),
-    'no images': ('coco', edit(TRAIN, lambda c: c.update(images=[], annotations=[])), 'coco/train.json: has no images', 'export it again'),
+    'no objects': ('coco', edit(TRAIN, lambda c: c.update(annotations=[])), 'coco/train.json: has no object in it', 'export it again'),
+    'no images': ('coco', edit(TRAIN, lambda c: c.update(images=[], annotations=[])), 'coco/train.json: has no image in it', 'export it again'),
     'XML bomb': ('voc', text(AN_XML, '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'), f'{AN_XML} (Entit', 'fix them, or remove'),
     'XML without a box': ('voc', swap(AN_XML, '<bndbox>', '<box>'), f'{AN_XML} (', 'fix them, or remove'),
     'XML with words': ('voc', swap(AN_XML, '<xmin>', '<xmin>about '), f'{AN_XML} (', 'fix them, or remove'),
     'XML of another size': ('voc', swap(AN_XML, '<width>96', '<width>480'), f'{AN_XML} (it is for 480x96 px, the image is 96x96)', 'fix them'),
+    'no objects in any XML': ('voc', lambda: [p.write_text('<annotation></annotation>') for p in Path('voc/Annotations').iterdir()], 'train.txt: no object of any class; there are none', ''),
     'a VOC image is missing': ('voc', remove('voc/JPEGImages/train_000000000002.jpg'), 'train_000000000002', 'copy them'),
     'a VOC list is empty': ('voc', text(LISTS[0], ''), 'train.txt has no labels (it is empty)', 'a list (.txt) of images'),
     'a YOLO line is short': ('yolo', text(A_LABEL, '0 .5 .5 .1\n'), f'{A_LABEL} (', 'fix them, or remove'),
@@ -93,7 +94,7 @@ BROKEN = {
     'a YOLO class is unknown': ('yolo', text(A_LABEL, '8 .5 .5 .1 .1\n'), 'class_id 8, outside the valid range [0, 7]', 'fix them, or remove'),
     'YOLO labels in px': ('yolo', text(A_LABEL, '0 48 48 10 10\n'), f'{A_LABEL} (', 'YOLO has fractions from 0 to 1'),
     'no YOLO labels': ('yolo', remove('yolo/labels'), 'yolo/data.yaml has no labels', 'beside the images, or in labels'),
-    'a damaged YOLO image': ('yolo', text('yolo/images/train/train_000000000002.jpg', 'x' * 99), 'train_000000000002.jpg is missing or damaged', 'fix them'),
+    'a damaged YOLO image': ('yolo', text('yolo/images/train/train_000000000002.jpg', 'x' * 99), '1 of 16 images or their labels cannot be used', 'train_000000000002.jpg is missing or damaged'),
     'data.yaml is no YAML': ('yolo', text('yolo/data.yaml', 'train: [images'), 'data.yaml is no data.yaml of YOLO', 'expected'),
     'data.yaml without val': ('yolo', swap('yolo/data.yaml', 'val:', 'test:'), 'data.yaml: val is None', 'a folder of images'),
     'data.yaml with a wrong folder': ('yolo', swap('yolo/data.yaml', 'images/val', 'images/v'), 'val: there are no images in yolo/images/v', ''),
@@ -102,7 +103,10 @@ BROKEN = {
     'another value': ('maps', mask(with_value), 'label maps hold 77', '--ignore-label'),
     'masks of 0 and 255': ('maps', binary, 'no pixel of 16 label maps is shape (1)', '--label-values'),
     'a label map of another size': ('maps', mask(lambda image: image.resize((33, 44), 0)), 'is 33x44, its image 96x96', ''),
-    'colors': ('maps', mask(lambda image: image.convert('RGB')), 'is a color image', '--label-values'),
+    'colors': ('maps', mask(lambda image: image.convert('RGB')), 'has 3 channels', '--label-values'),
+    'a damaged label map': ('values', lambda: cut(sorted(Path('maps/ann_dir/train').iterdir())[2])(), 'cannot be read as a label map', ''),
+    'gray label maps with alpha': ('maps', mask(lambda image: image.convert('L').convert('LA')), 'has 2 channels', '--label-values'),
+    'a class twice in classes.txt': ('maps', swap('maps/classes.txt', 'ring', 'star'), 'classes: has star more than once', 'its own name'),
     'a label map is missing': ('maps', lambda: sorted(Path('maps/ann_dir/train').iterdir())[3].unlink(), 'ann_dir/train', 'copy them'),
     'no label maps': ('maps', remove('maps/ann_dir'), 'no label maps', '--train-maps'),
     'other names': ('maps', lambda: [p.rename(p.with_name('x' + p.name)) for p in Path('maps/ann_dir/train').iterdir()], 'begin as they do', 'rename, convert or remove'),
@@ -121,8 +125,9 @@ def test_broken_data_are_named_with_a_remedy_and_nothing_is_written(own, case):
     if form in ('voc', 'yolo'):
         pytest.importorskip('supervision')
     breaks()
+    form, values = ('maps', '012345678') if form == 'values' else (form, ())
     with pytest.raises(UserError) as caught:
-        write(form)
+        write(form, label_values=values)
     message = str(caught.value)
     assert where in message
     assert remedy in message
@@ -136,6 +141,7 @@ def test_broken_data_are_named_with_a_remedy_and_nothing_is_written(own, case):
         ('coco', dict(out='mine'), 'a config is a Python file, such as mine.py'),
         ('coco', dict(classes=['ring', 'circel']), 'circel; did you mean circle?'),
         ('voc', dict(classes=['circel', 'ring']), 'circel; did you mean circle?'),
+        ('coco', dict(classes=['ring', 'ring']), 'classes: has ring more than once'),
         ('coco', dict(model='yolo'), '--model yolo: for detection it is one of'),
         ('folders', dict(model='yolov3'), 'for classification it is one of none'),
         ('maps', dict(width=1.3), '--width: for segmentation change widen_factor'),

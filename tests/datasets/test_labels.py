@@ -3,13 +3,13 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mmghost.datasets.custom.finding import read_classes
 from mmghost.datasets.custom.labels import Part, read_part
+from mmghost.datasets.custom.making import Choices, Job
 from mmghost.errors import UserError
 
 from .conftest import CLASSES, WAYS, edit_json, write
@@ -21,9 +21,10 @@ A_LABEL = Path('yolo/labels/train/train_000000000001.txt')
 AN_XML = Path('voc/Annotations/train_000000000001.xml')
 
 
-def read(path: str, classes=(), split='train', masks=False) -> Part:
-    job = SimpleNamespace(data=Path('converted'), note=len)
-    return read_part(path, None, split, classes, masks, job)
+def read(path: str, classes=(), split='train', masks=False, note=len) -> Part:
+    task = 'instance' if masks else 'detection'
+    job = Job(task, (path, path), Path('converted'), Choices(), None, note)
+    return read_part(job, split, classes)
 
 
 def boxes(content: dict) -> list:
@@ -69,9 +70,23 @@ def test_labels_of_every_form_are_the_same_boxes(own, path):
     assert all(entry['supercategory'] for entry in content['categories'])
 
 
-def test_a_folder_of_voc_has_the_images_of_both_lists(own):
-    content = read('voc').content
+def test_a_folder_of_voc_has_the_images_of_both_lists_and_names_labels_without(own):
+    notes = []
+    content = read('voc', note=notes.append).content
     assert_same(content, sorted(of_coco() + of_coco(VAL)))
+    assert len(notes) == 1
+    stem = AN_XML.stem
+    Path(f'voc/JPEGImages/{stem}.jpg').unlink()
+    read('voc', note=notes.append)
+    words = f'1 label files have no image in voc/JPEGImages and are left out: {AN_XML}'
+    assert notes[1] == f'voc: {words}'
+
+
+def test_a_list_of_voc_may_have_a_second_column(own):
+    path = Path(WAYS['voc'][1])
+    lines = path.read_text().splitlines()
+    path.write_text('\n'.join(f'{x} {i % 2 * 2 - 1:2}' for i, x in enumerate(lines)))
+    assert_same(read(str(path)).content, of_coco())
 
 
 @pytest.mark.parametrize(
@@ -150,6 +165,9 @@ def test_gbk_is_read_in_xml_that_declares_it_and_refused_with_the_remedy_elsewhe
     AN_XML.write_bytes(text.encode('gbk'))
     content = read(WAYS['voc'][1]).content
     assert '圆' in [entry['name'] for entry in content['categories']]
+    # Saved again by an editor that leaves the declaration as it is.
+    AN_XML.write_text(text.replace('"gbk"', '"gb2312"'), 'utf-8')
+    assert_same(read(WAYS['voc'][1]).content, boxes(content))
     Path('maps/classes.txt').write_bytes('背景\n'.encode('gbk'))
     with pytest.raises(UserError, match=r'classes\.txt.*iconv -f GBK -t UTF-8'):
         read_classes('maps/ann_dir/train')

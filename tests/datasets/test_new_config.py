@@ -197,11 +197,13 @@ def test_void_is_ignored_by_loss_metric_crops_and_padding(own):
 COLORS = np.random.default_rng(0).permutation(256)[:27].reshape(9, 3)
 
 
-@pytest.mark.parametrize('kind', ['255', 'rgb'])
+@pytest.mark.parametrize('kind', ['255', 'alpha', 'rgb'])
 def test_label_maps_of_other_values_and_colors_are_converted(own, kind):
     before = {p.stem: np.array(Image.open(p)) for p in Path('maps').rglob('*.png')}
-    if kind == '255':
+    if kind != 'rgb':
         repaint(lambda pixels: np.where(pixels > 0, 255, 0), '_mask.png')
+        for path in Path('maps').rglob('*.png') if kind == 'alpha' else ():
+            Image.open(path).convert('LA').save(path)
         cfg = write('maps', classes=['none', 'shape'], label_values=['0', '255'])
     else:
         repaint(lambda pixels: COLORS[pixels], '_mask.png')
@@ -214,7 +216,7 @@ def test_label_maps_of_other_values_and_colors_are_converted(own, kind):
     assert maps.keys() == before.keys()
     for name, pixels in maps.items():
         old = before[name]
-        expected = old > 0 if kind == '255' else np.where(old == 0, 255, old - 1)
+        expected = old > 0 if kind != 'rgb' else np.where(old == 0, 255, old - 1)
         assert np.array_equal(pixels, expected)
 
 

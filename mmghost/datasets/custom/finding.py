@@ -4,6 +4,7 @@ import codecs
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,12 +47,12 @@ def read_text(path: str | os.PathLike) -> str:
     """
     content = Path(path).read_bytes()
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    said = re.match(rb'<\?xml[^>]*encoding=.(gb\w+|big5)', content, re.IGNORECASE)
-    encoding = said[1].decode() if said else 'utf-16' if wide else 'utf-8-sig'
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        raise UserError(str(check_text(str(path)))) from None
+    declared = re.findall(rb'(?i)^<\?xml[^>]*encoding=.(gb\w+|big5)', content)
+    # Editors save a file as UTF-8 and leave the declaration as it is.
+    for encoding in (*declared, b'utf-16' if wide else b'utf-8-sig'):
+        with suppress(UnicodeDecodeError, LookupError):
+            return content.decode(encoding.decode())
+    raise UserError(str(check_text(str(path))))
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
@@ -118,6 +119,15 @@ def find_files(path: str, images: str | None, split: str) -> Files | str:
     folder = os.path.relpath(os.path.commonpath(folders))
     classes = classes or read_classes(folder)
     return Files(folder, pairs, classes, options)
+
+
+def find_orphans(files: Files) -> list[str]:
+    """Return the files beside the labels that no image in the folder has the name of."""
+    stems = {'classes', *(Path(image).stem for image in list_images(files.folder))}
+    labels = [Path(label) for _, label in files.pairs if label]
+    places = {(path.parent, path.suffix) for path in labels}
+    beside = (path for folder, end in places for path in folder.glob(f'[!.]*{end}'))
+    return sorted(str(path) for path in beside if path.stem not in stems)
 
 
 def _image_folder(root: Path) -> str:
@@ -232,15 +242,17 @@ def _match(folder: str, names: Sequence[str]) -> dict[str, str]:
     """Find the images below a folder that names mean.
 
     Names from other systems have backslashes, drive letters and folders of another
-    computer; suffixes may be in another case or left out.
+    computer; suffixes may be in another case or left out. VOC's lists of one class have
+    1 or -1 behind the name.
     """
     real = [os.path.relpath(path, folder) for path in list_images(folder)]
     index = {os.path.splitext(name)[0].lower(): name for name in real}
     index |= {name.lower(): name for name in real}
     found = {}
     for name in names:
-        parts = re.split(r'[\\/]+', name.lower())
-        keys = ('/'.join(parts[i:]) for i in range(len(parts)))
-        if known := next((index[key] for key in keys if key in index), None):
-            found[name] = known
+        for text in (name.lower(), re.sub(r'(\s+-?\d+)+$', '', name.lower())):
+            parts = re.split(r'[\\/]+', text)
+            keys = ('/'.join(parts[i:]) for i in range(len(parts)))
+            if known := next((index[key] for key in keys if key in index), None):
+                found.setdefault(name, known)
     return found

@@ -133,8 +133,11 @@ def convert_maps(
         path = f'{pairs.maps}/{name}{pairs.map_suffix}'
         if not os.path.isfile(path):
             continue  # the checks of the config report it
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert('RGB') if image.mode == 'RGBA' else image)
+        try:
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert(image.mode.removesuffix('A')))
+        except (OSError, SyntaxError, ValueError) as error:  # damaged files
+            raise UserError(f'{path} cannot be read as a label map: {error}') from error
         # A number is a color of three equal parts.
         pixels = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, -1)
         codes = pixels[..., :3].astype(np.int64) @ (1 << 32, 1 << 16, 1)

@@ -15,7 +15,7 @@ from ...checks.annotations import Content, read_coco
 from ...checks.images import image_size
 from ...checks.problems import check_text, raise_if_fatal
 from ...errors import UserError, examples
-from .finding import Files, find_coco_images, find_files, read_text
+from .finding import Files, find_coco_images, find_files, find_orphans, read_text
 
 _OVER = 0.01  # of a side, that rounded YOLO labels may reach out of the image
 
@@ -28,33 +28,29 @@ class Part(NamedTuple):
     content: Content
 
 
-def read_part(
-    path: str,
-    images: str | None,
-    split: str,
-    classes: Sequence[str],
-    masks: bool,
-    job: Any,
-) -> Part:
+def read_part(job: Any, split: str, classes: Sequence[str]) -> Part:
     """Read a part of a detection dataset; write it as a COCO JSON unless it is one.
 
     Args:
-        path: Labels, see :func:`~.finding.find_files`.
-        images: Folder of the images as given by the user.
+        job: A :class:`~.making.Job`.
         split: ``'train'`` or ``'val'``.
         classes: Names of the classes, as far as they are known.
-        masks: Whether masks are needed.
-        job: Has ``data``, the folder to write to, and ``note``, called with a line.
 
     Raises:
         UserError: If labels or images are missing or wrong.
     """
+    is_val, masks = split == 'val', job.task == 'instance'
+    path, choices = job.paths[is_val], job.choices
+    images = (is_val and choices.val_images) or choices.images
     files = find_files(path, images, split)
     if isinstance(files, str):
-        part, changed = _read_coco(files, images, masks, split == 'val')
+        part, changed = _read_coco(files, images, masks, is_val)
     else:
         names = files.classes or classes
         part, changed = Part(path, files.folder, _convert(files, names, masks)), True
+        if orphans := find_orphans(files):
+            what = f'no image in {files.folder} and are left out: {examples(orphans)}'
+            job.note(f'{path}: {len(orphans)} label files have {what}')
     if changed:
         part = part._replace(ann_file=(job.data / f'{split}.json').as_posix())
         job.data.mkdir(parents=True, exist_ok=True)
@@ -97,11 +93,7 @@ def _convert(files: Files, classes: Sequence[str], masks: bool) -> Content:
         try:
             if size is None:
                 raise ValueError(f'{image} is missing or damaged')
-            objects = (
-                _read(image, label, size, classes, files.options, masks)
-                if label
-                else []
-            )
+            objects = _read(image, label, size, classes, files.options, masks)
         except (ValueError, KeyError, SyntaxError) as error:
             faults.append(f'{label or image} ({" ".join(str(error).split())[:160]})')
             continue
@@ -113,8 +105,8 @@ def _convert(files: Files, classes: Sequence[str], masks: bool) -> Content:
             annotations.append(dict(each, **ids))
     if faults:
         raise UserError(
-            f'{len(faults)} of {len(files.pairs)} label files cannot be used: '
-            f'{examples(faults)} - fix them, or remove them if nothing is in their images'
+            f'{len(faults)} of {len(files.pairs)} images or their labels cannot be used: '
+            f'{examples(faults)} - fix them, or remove labels if nothing is in their image'
         )
     others = {entry['category_id'] for entry in annotations} - set(classes)
     ids = {name: i for i, name in enumerate([*classes, *sorted(others)])}
@@ -126,13 +118,15 @@ def _convert(files: Files, classes: Sequence[str], masks: bool) -> Content:
 
 def _read(
     image: str,
-    label: str,
+    label: str | None,
     size: tuple[int, int],
     classes: Sequence[str],
     options: dict[str, Any],
     masks: bool,
 ) -> list[dict[str, Any]]:
     """Read the objects of one label file; ``category_id`` is a name for now."""
+    if label is None:
+        return []
     try:
         from supervision import DetectionDataset
     except ImportError as error:
@@ -151,14 +145,11 @@ def _read(
     else:
         if suffix == '.xml' and not re.search(r'<annotation[\s>]', text):
             raise ValueError('no VOC annotation')  # supervision sees no objects in it
-        numbers = (
-            re.search(rf'<{side}>\s*(\d+)\s*<', text) for side in ('height', 'width')
-        )
-        said = tuple(int(found[1]) if found else 0 for found in numbers)
-    if all(said) and tuple(said) != size:  # many tools leave it out, or write 0
-        raise ValueError(
-            'it is for {1}x{0} px, the image is {3}x{2}'.format(*said, *size)
-        )
+        patterns = (rf'<{side}>\s*(\d+)\s*<' for side in ('height', 'width'))
+        said = [int(found[1]) for p in patterns if (found := re.search(p, text))] or [0]
+    if all(said) and (*said,) != size:  # many tools leave it out, or write 0
+        said = 'x'.join(map(str, said[::-1]))
+        raise ValueError(f'it is for {said} px, the image is {size[1]}x{size[0]}')
     # Four numbers in YOLO's files are a box, more are a polygon.
     outlined = [len(line.split()) > 6 for line in text.splitlines() if line.strip()]
     is_yolo = suffix == '.txt'

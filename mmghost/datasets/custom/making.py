@@ -143,13 +143,10 @@ def _check_arguments(task: str, out: Path, choices: Choices, overwrite: bool) ->
 def _detection(job: Job) -> dict[str, Any]:
     masks, choices, light = job.task == 'instance', job.choices, job.choices.light
     name = choices.model or MODELS[job.task][0]
-    train = read_part(
-        job.paths[0], choices.images, 'train', choices.classes, masks, job
-    )
+    train = read_part(job, 'train', choices.classes)
     known = [entry['name'] for entry in train.content['categories']]
     # VOC files do not list the classes; those of the training part go first.
-    images = choices.val_images or choices.images
-    val = read_part(job.paths[1], images, 'val', choices.classes or known, masks, job)
+    val = read_part(job, 'val', choices.classes or known)
     counts = Objects.of(train.content, known).counts
     classes = choices.classes or [name for name in known if counts[name]] or known
     objects = Objects.of(train.content, classes)
@@ -160,12 +157,12 @@ def _detection(job: Job) -> dict[str, Any]:
         job.note(
             f'{job.paths[0]}: {bare} images without objects are left out (--keep-empty)'
         )
-    if empty := [name for name in classes if not objects.counts[name]]:
-        hint = did_you_mean(empty[0], counts, 1)
-        there = f'there are {examples([*counts], 10)} (--classes)'
-        raise UserError(
-            f'{job.paths[0]}: no object of {examples(empty)}{hint}; {there}'
-        )
+    empty = [name for name in classes if not objects.counts[name]]
+    if empty or not classes:
+        hint = did_you_mean(''.join(empty[:1]), counts, 1)
+        there = f'; there are {examples([*counts], 10) or "none"} (--classes)'
+        what = f'no object of {examples(empty) or "any class"}{hint}{there}'
+        raise UserError(f'{job.paths[0]}: {what}')
     files = [
         _configs() / f'_base_/models/{name}_ghostnetv2{end}.py'
         for end in ('_light', '_fpn', '')
