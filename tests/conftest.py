@@ -1,6 +1,9 @@
 """Skip tests whose requirements are missing, and use few threads."""
 
 import os
+import runpy
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,26 @@ def realdata() -> Path:
 def root() -> Path:
     """Return the root of the repository."""
     return ROOT
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs a file of tools/, as a user does, in this process.
+
+    It takes the file's path and the arguments, and returns the exit status and what was
+    printed.
+    """
+
+    def run(name: str, *arguments: object) -> tuple[int, str]:
+        path, status = str(ROOT / 'tools' / name), 0
+        monkeypatch.setattr(sys, 'argv', [path, *map(str, arguments)])
+        try:
+            runpy.run_path(path, run_name='__main__')
+        except SystemExit as end:
+            status = end.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run

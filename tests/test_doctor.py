@@ -116,7 +116,3 @@ def test_the_tool_works_when_packages_are_broken_or_end_the_process(root, tmp_pa
     assert 'noise' not in done.stdout
     assert 'PROBLEM cv2: ImportError: libGL.so.1: cannot open' in done.stdout
     assert 'PROBLEM mmengine: SystemExit: stop' in done.stdout
-
-
-def test_a_wrong_flag_ends_with_status_2(root):
-    assert _run(root, '--yaml').returncode == 2

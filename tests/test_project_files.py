@@ -35,23 +35,3 @@ def test_what_the_tools_write_is_ignored_and_no_file_of_the_project(root):
     ]  # fmt: skip
     assert git('check-ignore', '--no-index', *written) == written
     assert git('ls-files', '-ci', '--exclude-standard') == []
-
-
-@pytest.mark.parametrize('name', ['bug_report', 'question', 'feature'])
-def test_issue_forms_have_what_github_requires(root, name):
-    text = (root / '.github' / 'ISSUE_TEMPLATE' / f'{name}.yml').read_text('utf-8')
-    form = yaml.safe_load(text)
-    assert form['name'] and form['description']
-    for part in form['body']:
-        assert part['type'] in ('markdown', 'textarea', 'checkboxes')
-        assert 'value' in part['attributes'] or 'label' in part['attributes']
-    commands = re.findall(r'python (tools/\S+\.py)', text)
-    assert all((root / command).is_file() for command in commands)
-
-
-def test_paths_in_contributing_exist(root):
-    text = (root / 'CONTRIBUTING.md').read_text(encoding='utf-8')
-    paths = re.findall(r'`((?:mmghost|tests|tools|docs|dev|projects)/[\w./-]+)`', text)
-    assert paths
-    for path in {*paths, *re.findall(r'\]\(((?!http)[^)#]+)', text)}:
-        assert (root / path).exists(), path

@@ -1,8 +1,6 @@
 """The benchmark takes turns, compares turn by turn, and times what it says."""
 
 import json
-import runpy
-import sys
 
 import pytest
 import torch
@@ -89,7 +87,7 @@ def test_networks_are_timed_in_processes_of_their_own(root, capsys):
     assert json.loads(json.dumps(found)) is not None
 
 
-def test_the_page_keeps_what_is_written_by_hand(root, tmp_path, monkeypatch, capsys):
+def test_the_page_keeps_what_is_written_by_hand(tmp_path, call):
     row = dict(model='timm:x', form='eager')
     timing = dict(median=10, low=9, high=11, speedup=1, speedup_low=1, speedup_high=1)
     runs = [
@@ -105,8 +103,5 @@ def test_the_page_keeps_what_is_written_by_hand(root, tmp_path, monkeypatch, cap
     results, target = tmp_path / 'a.json', tmp_path / 'page.md'
     results.write_text(json.dumps(dict(machine=machine, runs=runs)))
     target.write_text(f'{BY_HAND}\n\n## Read me\n')
-    tool = root / 'tools' / 'analysis_tools' / 'benchmark.py'
-    flags = ['--read', str(results), '--page', str(target)]
-    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *flags])
-    runpy.run_path(str(tool))['main']()
+    call('analysis_tools/benchmark.py', '--read', results, '--page', target)
     assert target.read_text() == text

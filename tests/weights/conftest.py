@@ -1,9 +1,7 @@
-"""Networks, toolbox models, a web server and the tools."""
+"""Networks, the log and a web server."""
 
 import functools
-import runpy
 import socket
-import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -121,15 +119,3 @@ def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp('server'))
     yield server
     server.close()
-
-
-@pytest.fixture()
-def run_tool(root, monkeypatch):
-    """Return a function that runs a tool with arguments in this process."""
-
-    def run(name: str, *args) -> None:
-        path = str(root / 'tools' / 'model_converters' / name)
-        monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
-        runpy.run_path(path, run_name='__main__')
-
-    return run

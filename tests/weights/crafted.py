@@ -52,12 +52,10 @@ def archive(content: bytes) -> bytes:
     return written.getvalue()
 
 
+REFUSED = r'would run code|is cut short or damaged'  # by the version of torch
 # The file, and what its refusal says.
 ATTACKS = {
-    'a pickle': (pickle.dumps(RunsCode()), 'is cut short or damaged'),
-    'an archive': (
-        archive(pickle.dumps(RunsCode(), 2)),
-        'would run code (posix.system)',
-    ),
-    'getattr': (archive(by_attributes()), 'is cut short or damaged'),
+    'a pickle': (pickle.dumps(RunsCode()), REFUSED),
+    'an archive': (archive(pickle.dumps(RunsCode(), 2)), r'run code \(posix\.system\)'),
+    'getattr': (archive(by_attributes()), REFUSED),
 }

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -157,7 +158,8 @@ def test_nothing_in_a_file_is_executed(what, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content, says = ATTACKS[what]
     Path('weights.pth').write_bytes(content)
-    assert says in refusal(backbone(), dict(checkpoint='weights.pth'), tmp_path)
+    said = refusal(backbone(), dict(checkpoint='weights.pth'), tmp_path)
+    assert re.search(says, said)
 
 
 URLS = {
