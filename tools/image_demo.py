@@ -35,7 +35,7 @@ from mmghost.engine.options import add_cfg_options
 from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError, cli_main, near_file
 
-VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
+VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm')  # the last is read only
 
 
 def parse_args() -> argparse.Namespace:
@@ -134,8 +134,8 @@ class Video:
     """The frames of a video file or a webcam, and the video that is written."""
 
     def __init__(self, source: str, out: str | None) -> None:
-        if out and Path(out).suffix.lower() not in VIDEOS:
-            raise UserError(f'--out {out}: videos end in {", ".join(VIDEOS)}')
+        if out and Path(out).suffix.lower() not in VIDEOS[:-1]:
+            raise UserError(f'--out {out}: videos end in {", ".join(VIDEOS[:-1])}')
         webcam = source.isdigit() and not os.path.exists(source)
         self._capture = cv2.VideoCapture(int(source) if webcam else source)
         if not self._capture.isOpened():
@@ -147,6 +147,8 @@ class Video:
         """Yield names and BGR images."""
         for i in itertools.count():
             there, frame = self._capture.read()
+            if not (there or i):
+                raise UserError(f'{self._source}: OpenCV can read no frame of it')
             if not there:
                 return
             yield f'{self._source}#{i}', frame
@@ -159,6 +161,8 @@ class Video:
             Path(self._out).parent.mkdir(parents=True, exist_ok=True)
             codec = cv2.VideoWriter_fourcc(*'mp4v')
             self._writer = cv2.VideoWriter(self._out, codec, rate, size)
+            if not self._writer.isOpened():
+                raise UserError(f'--out {self._out}: OpenCV cannot write it; try .mp4')
         self._writer.write(frame)
 
     def close(self) -> None:
@@ -212,6 +216,8 @@ def run(args: argparse.Namespace) -> None:
     video = Video(args.image, args.out) if is_video(args.image) else None
     images = [] if video else find_images(args.image)
     outputs = output_paths(args.image, images, args.out) if args.out and images else []
+    if args.json:  # a folder that is missing or full is no news for the end
+        Path(args.json).open('a').close()
     cfg = load_config(args.config, args.cfg_options)
     predictor = Predictor(cfg, args.checkpoint, args.device)
     if args.label_maps and predictor.scope != 'mmseg':
@@ -243,7 +249,7 @@ def run(args: argparse.Namespace) -> None:
     finally:
         if video:
             video.close()
-        if args.json:
+        if found:
             Path(args.json).write_text(json.dumps(found, ensure_ascii=False))
 
 

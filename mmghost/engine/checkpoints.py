@@ -112,13 +112,13 @@ def read_checkpoint(source: str) -> dict[str, Any]:
 
 
 def for_mmengine(source: str, content: dict[str, Any]) -> str:
-    """Return a path that mmengine can read: ``source``, or a temporary copy."""
+    """Return a path that mmengine can read: ``source``, or a copy that names it."""
     if _head(Path(source).expanduser())[:1] in (b'P', b'\x80'):  # torch: zip, pickle
         return source
     folder = tempfile.mkdtemp(prefix='mmghost-')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = os.path.join(folder, f'{os.path.basename(source)}.pth')
-    torch.save(content, path)
+    torch.save({**content, 'mmghost_source': source}, path)
     return path
 
 

@@ -22,9 +22,9 @@ def use_font_for(names: Iterable[str]) -> None:
             continue
         if letters <= font.get_charmap().keys():
             font_manager.fontManager.addfont(path)
-            rcParams['font.sans-serif'] = rcParams['font.monospace'] = [
-                font.family_name
-            ]
+            rcParams['font.sans-serif'] = [font.family_name]
+            rcParams['font.monospace'] = [font.family_name]
+            rcParams['font.weight'] = font_manager.fontManager.ttflist[-1].weight
             return
     if lacking:
         shown = ''.join(map(chr, sorted(lacking)[:12]))

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import matplotlib
 import mmcv
 import numpy as np
 import onnx
@@ -14,11 +15,13 @@ from PIL import Image
 
 from mmghost.deploy.metadata import infer_steps
 from mmghost.deploy.runtime import (
+    Classification,
     Detections,
     FileError,
     ModelMetadata,
     Runner,
     SegmentationMap,
+    drawing,
 )
 from mmghost.deploy.runtime.drawing import draw
 from mmghost.deploy.runtime.images import prepare, read_image
@@ -185,6 +188,25 @@ def test_objects_are_drawn_in_the_colors_of_the_file():
     assert not draw(black, found, metadata, score_thr=0.95).any()
     labels = SegmentationMap(np.zeros((40, 60), np.int64))
     assert draw(black, labels, metadata)[0, 0].tolist() == [127, 0, 0]
+
+
+@pytest.mark.parametrize(
+    'font', [matplotlib.get_data_path() + '/fonts/ttf/DejaVuSans.ttf', '']
+)
+def test_names_beyond_ascii_are_drawn_in_an_installed_font(monkeypatch, recwarn, font):
+    """Issue 19, 19: OpenCV draws each of their bytes as a question mark."""
+    drawing._font_beyond_ascii.cache_clear()
+    monkeypatch.setattr(drawing, '_FONTS', (font,))
+    black, found = np.zeros((20, 99, 3), np.uint8), Classification(np.ones(1))
+    seen, marks = (
+        draw(black, found, ModelMetadata('classification', classes=[name]))
+        for name in ('кот', '?' * 6)
+    )
+    assert np.array_equal(seen, marks) == (not font)
+    assert [str(each.message)[:39] for each in recwarn] == [
+        'letters beyond ASCII are drawn as ?: in'
+    ] * (not font)
+    drawing._font_beyond_ascii.cache_clear()
 
 
 def onnx_file(path, properties: dict[str, str]) -> str:

@@ -35,6 +35,8 @@ def test_a_url_is_fetched_once_into_the_cache_of_torch_hub(server, torch_home):
         load_pretrained(backbone, url)
         assert torch.equal(backbone.bn1.weight, small_state()['bn1.weight'])
     assert server.requests == ['/ghostnetv2-1.0.pth']
+    with pytest.raises(WeightsError, match=r'is not the file of .*#sha256=00: remove'):
+        read(f'{url}#sha256=00')
     assert (torch_home / 'ghostnetv2-1.0.pth').is_file()
 
 

@@ -1,12 +1,19 @@
 """Draw results on their images."""
 
 import colorsys
+import warnings
+from contextlib import suppress
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 
 from .metadata import ModelMetadata
 from .results import Classification, Detections, SegmentationMap, class_name
+
+# Of Debian, Ubuntu, Windows and macOS, with Chinese and the letters of most languages.
+_FONTS = ('NotoSansCJK-Regular.ttc', 'wqy-zenhei.ttc', 'msyh.ttc', 'PingFang.ttc')
 
 
 def draw(
@@ -51,9 +58,31 @@ def write(
     image: np.ndarray, place: tuple[int, int], text: str, color: tuple[int, int, int]
 ) -> None:
     """Write white text with an outline of a color, in place."""
+    if not text.isascii() and (font := _font_beyond_ascii()):
+        from PIL import Image, ImageDraw
+
+        canvas = Image.fromarray(image)
+        pen = ImageDraw.Draw(canvas)
+        pen.text(place, text, 'white', font, 'ls', stroke_width=2, stroke_fill=color)
+        image[:] = canvas
+        return
     for tint, width in ((color, 4), ((255, 255, 255), 1)):
         font = cv2.FONT_HERSHEY_SIMPLEX, 0.4, tint, width
         cv2.putText(image, text, place, *font, cv2.LINE_AA)
+
+
+@cache
+def _font_beyond_ascii() -> Any:
+    """Return a font for letters that OpenCV lacks; warn and return None without one."""
+    with suppress(ImportError):
+        from PIL import ImageFont
+
+        for name in _FONTS:
+            with suppress(OSError):
+                return ImageFont.truetype(name, 13)
+    remedy = f'install Pillow and one of {", ".join(_FONTS)}, such as fonts-noto-cjk'
+    warnings.warn(f'letters beyond ASCII are drawn as ?: {remedy} (apt)', stacklevel=2)
+    return None
 
 
 def color_of(metadata: ModelMetadata, label: int) -> tuple[int, int, int]:

@@ -68,7 +68,7 @@ class PreflightHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if isinstance(model, BaseTTAModel):
             model = model.module
-        name = str(runner._load_from)
+        name = checkpoint.get('mmghost_source', str(runner._load_from))
         training = isinstance(runner._train_loop, BaseLoop)
         if training and runner._resume:
             missing = [key for key in ('meta', 'message_hub') if key not in checkpoint]
