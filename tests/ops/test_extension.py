@@ -45,7 +45,9 @@ from mmcv.utils.ext_loader import check_ops_exist
 from mmengine.utils.dl_utils.misc import mmcv_full_available
 assert mmcv._ext is sys.modules['mmcv._ext']
 assert check_ops_exist() and mmcv_full_available()
-assert mmcv.ops.nms(torch.tensor([[0., 0., 4., 4.]]), torch.ones(1), 0.5)[1] == 0
+box = torch.tensor([[0., 0., 4., 4.]])
+assert mmcv.ops.nms(box, torch.ones(1), 0.5)[1] == 0
+assert mmcv.ops.soft_nms(box, torch.ones(1), 0.5)[1] == 0
 print(collect_env()['MMCV Compiler'])
 """,
     )

@@ -8,12 +8,12 @@ import mmcv.ops
 import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import Tensor
 
 from mmghost import ops
 from mmghost.ops import operators
 from mmghost.ops.extension import make_extension
+from tests.helpers import image
 
 FOLDER = Path(__file__).parent / 'records'
 
@@ -107,40 +107,7 @@ def test_stand_in_returns_what_compiled_mmcv_returned(operator, device):
 on_stand_ins = pytest.mark.skipif(
     ops.in_use() != 'fallback', reason='mmcv has compiled operators here'
 )
-ROIS = torch.tensor(
-    [[0, 1.3, 2.1, 9.7, 11.2], [1, -3.1, -2.3, 5.2, 6.1], [1, 3.3, 1.2, 14.9, 13.3]],
-    dtype=torch.float64,
-)
-
-
-def random(*shape: int) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-@on_stand_ins
-@pytest.mark.parametrize('deterministic', [False, True])
-def test_gradient_of_roi_align_is_the_slope_of_its_output(deterministic):
-    layer = mmcv.ops.RoIAlign((2, 3), 0.5, 2)
-    feature = random(2, 2, 6, 7).requires_grad_()
-    torch.use_deterministic_algorithms(deterministic)
-    try:
-        assert torch.autograd.gradcheck(lambda x: layer(x, ROIS), feature)
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-@on_stand_ins
-@pytest.mark.parametrize('gamma', [0.0, 0.5, 2.0])
-def test_focal_loss_and_its_gradient_are_those_of_torchvision(gamma):
-    logits = random(6, 4).requires_grad_()
-    one_hot = torch.eye(5, 4, dtype=torch.float64)[[0, 3, 1, 4, 4, 2]]
-    expected = torchvision.ops.sigmoid_focal_loss(logits, one_hot, 0.3, gamma)
-    target = torch.tensor([0, 3, 1, 4, -1, 2])  # 4 and -1 are background
-    loss = mmcv.ops.sigmoid_focal_loss(logits, target, gamma, 0.3, None, 'none')
-    torch.testing.assert_close(loss, expected)
-    slopes = [torch.autograd.grad(x.sum(), logits)[0] for x in (loss, expected)]
-    torch.testing.assert_close(*slopes)
+ROIS = torch.tensor([[0, 1.3, 2.1, 9.7, 11.2]])
 
 
 @on_stand_ins
@@ -152,35 +119,12 @@ def test_focal_loss_of_saturated_logits_is_finite_and_so_is_its_gradient():
 
 
 @on_stand_ins
-@pytest.mark.parametrize(
-    'kind, settings',
-    [('nms', dict(iou_threshold=0.5)), ('soft_nms', dict(min_score=0.3))],
-)
-def test_batched_nms_is_nms_of_each_class(kind, settings):
-    generator = np.random.RandomState(0)
-    corner = generator.rand(300, 2) * 60
-    boxes = np.concatenate([corner, corner + 5 + generator.rand(300, 2) * 20], axis=1)
-    boxes, scores = torch.tensor(boxes).float(), torch.tensor(generator.rand(300))
-    scores, classes = scores.float(), torch.tensor(generator.randint(0, 4, 300))
-    dets, keep = mmcv.ops.batched_nms(boxes, scores, classes, settings | {'type': kind})
-    expected = {}
-    for number in range(4):
-        own = (classes == number).nonzero()[:, 0]
-        one, kept = getattr(mmcv.ops, kind)(boxes[own], scores[own], **settings)
-        expected.update(zip(own[kept].tolist(), one[:, 4].tolist()))
-    found = dict(zip(keep.tolist(), dets[:, 4].tolist()))
-    # batched_nms moves the classes apart, which costs digits.
-    assert found == pytest.approx(expected, abs=1e-4)
-    assert len(keep) < len(boxes)
-
-
-@on_stand_ins
 def test_roi_align_runs_in_bfloat16():
-    feature = random(1, 2, 6, 7).bfloat16().requires_grad_()
-    output = mmcv.ops.RoIAlign((2, 2), 0.5)(feature, ROIS[:1].bfloat16())
+    feature = image(1, 2, 6, 7).bfloat16().requires_grad_()
+    output = mmcv.ops.RoIAlign((2, 2), 0.5)(feature, ROIS.bfloat16())
     output.sum().backward()
     assert output.dtype == feature.grad.dtype == torch.bfloat16
-    wide = mmcv.ops.RoIAlign((2, 2), 0.5)(feature.float(), ROIS[:1].bfloat16().float())
+    wide = mmcv.ops.RoIAlign((2, 2), 0.5)(feature.float(), ROIS.bfloat16().float())
     # bfloat16 has 8 significant bits.
     torch.testing.assert_close(output.float(), wide, rtol=2**-8, atol=0)
 
@@ -197,4 +141,4 @@ def test_an_operator_without_stand_in_raises_at_the_call_and_says_what_to_do(nam
 @on_stand_ins
 def test_maximum_pooling_of_rois_is_refused():
     with pytest.raises(NotImplementedError, match="pool_mode='max'"):
-        mmcv.ops.RoIAlign((2, 2), pool_mode='max')(random(1, 2, 6, 7), ROIS[:1])
+        mmcv.ops.RoIAlign((2, 2), pool_mode='max')(image(1, 2, 6, 7), ROIS)
