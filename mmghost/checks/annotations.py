@@ -105,9 +105,10 @@ def _check_boxes(
         what = f'has no {"object" if sizes else "image"} in it - export it again'
         yield from [Problem(path, what)] * (not sizes or not test)
         return
-    x, y, w, h = boxes = np.array([e['bbox'] for e in entries], float).T
-    area = np.array([e['area'] for e in entries], float)
-    width, height = np.array([sizes[e['image_id']] for e in entries], float).T
+    rows = np.array([[*e['bbox'], e['area'], *sizes[e['image_id']]] for e in entries])
+    if rows.dtype.kind == 'U':
+        raise TypeError('numbers are in quotes')
+    x, y, w, h, area, width, height = rows = rows.astype(float).T
     such = f'such as {entries[0]["bbox"]} of id {entries[0]["id"]}'
     beyond = ((x + w > width + 1) | (y + h > height + 1)).mean()
     corners = ((w > x) & (h > y) & (w <= width + 1) & (h <= height + 1)).mean()
@@ -117,7 +118,7 @@ def _check_boxes(
     names = {entry['id']: entry['name'] for entry in content['categories']}
     seen = {names[entry['category_id']] for entry, use in zip(entries, used) if use}
     unseen = [name for name in classes if name not in seen]
-    if (boxes.max(0) <= 1).mean() > 0.9:
+    if (rows[:4].max(0) <= 1).mean() > 0.9:
         yield Problem(path, f'its boxes are fractions, {such} - a bbox is in px')
     elif beyond > 0.2 and corners > 0.95:
         what = f'its boxes are corners [x1, y1, x2, y2], {such}, or {beyond:.0%} end outside'

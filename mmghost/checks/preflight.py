@@ -119,7 +119,8 @@ def _check_classes(cfg: Config, dataset: BaseDataset, path: str) -> Iterator[Pro
     """Check names and number of the classes, and the labels that mmpretrain has listed."""
     classes = dataset.metainfo.get('classes') or ()
     count, names = len(classes), examples(classes)
-    if twice := [name for name, times in Counter(classes).items() if times > 1]:
+    twice = [name for name, times in Counter(classes).items() if times > 1]
+    if twice and classes != dataset.METAINFO.get('classes'):  # ImageNet has two cranes
         what = f'has {examples(twice)} more than once - give each class its own name'
         yield Problem(f'{path}.metainfo.classes', what)
     labels = [e.get('gt_label') for e in dataset.data_list]

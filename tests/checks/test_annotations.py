@@ -60,6 +60,7 @@ CASES = {
     'corners': (every('annotations', 'bbox', corners), 'its boxes are corners [x1, y1, x2, y2], such as [5, 5, 25, 15] of id 0, or 50% end outside', 'subtract x1 from x2 and y1 from y2'),
     'fractions': (every('annotations', 'bbox', fractions), 'its boxes are fractions, such as [0.1, 0.125, 0.4, 0.25] of id 0', 'in px'),
     'box of three numbers': (box([1, 2, 3]), 'is no COCO JSON', 'bbox is [x, y, width, height]'),
+    'numbers as text': (every('annotations', 'area', '200'), 'is no COCO JSON (numbers are in quotes)', ''),
     'ids of another type': (every('annotations', 'image_id', lambda e: str(e['image_id'])), "annotations have image_id '0', '1', '2' and 1 more, but images has 0, 1, 2", ''),
     'categories from 0': (every('annotations', 'category_id', lambda e: e['category_id'] - 3), 'annotations have category_id 0, 2, but categories has 3, 5', ''),
     'ids of two files': (every('images', 'id', 1), 'images share the ids 1', 'its own'),

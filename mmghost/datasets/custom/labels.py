@@ -151,8 +151,12 @@ def _read(
         said = 'x'.join(map(str, said[::-1]))
         raise ValueError(f'it is for {said} px, the image is {size[1]}x{size[0]}')
     # Four numbers in YOLO's files are a box, more are a polygon.
-    outlined = [len(line.split()) > 6 for line in text.splitlines() if line.strip()]
-    is_yolo = suffix == '.txt'
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    outlined, is_yolo = [len(row) > 6 for row in rows], suffix == '.txt'
+    others = {row[0] for row in rows} - set(map(str, range(len(classes))))
+    if is_yolo and others:
+        remedy = 'give data.yaml, classes.txt or --classes'
+        raise ValueError(f'class {examples(sorted(others))} has no name: {remedy}')
     masks = masks and (any(outlined) or not is_yolo)
     # supervision reads folders: make one of this file.
     with tempfile.TemporaryDirectory() as name:
@@ -173,11 +177,6 @@ def _read(
         else:
             dataset = DetectionDataset.from_labelme(*folders, force_masks=masks)
     (found,) = dataset.annotations.values()
-    if is_yolo and not set(found.class_id) <= {*range(len(classes))}:
-        raise ValueError(
-            f'class {max(found.class_id)} has no name: give data.yaml, classes.txt or '
-            '--classes'
-        )
     sides = np.array([*size[::-1], *size[::-1]])
     far = (found.xyxy < -_OVER * sides) | (found.xyxy > (1 + _OVER) * sides)
     if far.any() and is_yolo:

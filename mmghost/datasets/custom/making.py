@@ -150,8 +150,9 @@ def _detection(job: Job) -> dict[str, Any]:
     counts = Objects.of(train.content, known).counts
     classes = choices.classes or [name for name in known if counts[name]] or known
     objects = Objects.of(train.content, classes)
-    if others := [name for name in counts if name not in classes]:
-        job.note(f'{job.paths[0]}: objects of {examples(others)} are left out')
+    if others := [name for name in known if name not in classes]:
+        seen = [f'{name} ({counts[name]})' for name in others]
+        job.note(f'{job.paths[0]}: objects of {examples(seen)} are left out')
     bare = len(objects.sizes) - len(set(objects.image_of.tolist()))
     if bare and not choices.keep_empty:
         job.note(
