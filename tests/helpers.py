@@ -1,9 +1,7 @@
 """What several test modules need."""
 
-import copy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn as nn
@@ -67,25 +65,6 @@ def relative_error(ours: torch.Tensor, reference: torch.Tensor) -> float:
     assert ours.shape == reference.shape, (ours.shape, reference.shape)
     scale = reference.abs().max().clamp(min=1e-12)
     return float((ours - reference).abs().max() / scale)
-
-
-def changed(content: Any, path: str, value: Any) -> Any:
-    """Return a copy of what a JSON holds with one entry set, or deleted for None.
-
-    Args:
-        content: Dicts and lists.
-        path: To the entry, as ``'annotations.0.bbox'``.
-        value: What to set.
-    """
-    content = node = copy.deepcopy(content)
-    *parents, last = [int(p) if p.lstrip('-').isdigit() else p for p in path.split('.')]
-    for parent in parents:
-        node = node[parent]
-    if value is None:
-        del node[last]
-    else:
-        node[last] = value
-    return content
 
 
 # Names of version 1, until every test has moved.

@@ -23,7 +23,8 @@ from tests.docs.pages import (
 
 EACH_PAGE = pytest.mark.parametrize('page', pages())
 FILE = re.compile(
-    r'(?<![\w/)-])(?:configs|dev|docs|mmghost|requirements|tests|tools)/[\w./-]+\.\w+'
+    r'(?<![\w/)-])'
+    r'(?:configs|dev|docs|mmghost|projects|requirements|tests|tools)/[\w./-]+\.\w+'
 )
 THEIRS = Path(mmdet.__path__[0]) / '.mim'
 
