@@ -81,17 +81,12 @@ def test_the_size_is_read_from_the_test_pipeline(pipeline, divisor, shape):
     assert default_shape(cfg) == shape
 
 
-def test_a_segmentors_size_is_that_of_its_training():
-    name = 'ghostnetv2-1.0-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py'
-    cfg = Config.fromfile(str(CONFIGS / 'segmentation' / name))
-    assert default_shape(cfg) == (512, 1024)
-
-
-def test_a_segmentors_size_may_be_one_side():
-    cfg = Config(
-        dict(default_scope='mmseg', model=dict(data_preprocessor=dict(size=512)))
-    )
-    assert default_shape(cfg) == (512, 512)
+@pytest.mark.parametrize(
+    ('size', 'shape'), [((512, 1024), (512, 1024)), (512, (512, 512))]
+)
+def test_a_segmentors_size_is_that_of_its_training(size, shape):
+    model = dict(data_preprocessor=dict(size=size))
+    assert default_shape(Config(dict(default_scope='mmseg', model=model))) == shape
 
 
 def test_a_size_that_the_model_does_not_take_is_named():

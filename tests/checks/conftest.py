@@ -1,11 +1,3 @@
-"""Forget the default scopes that datasets leave behind."""
+"""Default scopes that datasets leave behind are forgotten."""
 
-import pytest
-
-from tests.engine.toys import forget_runners
-
-
-@pytest.fixture(autouse=True)
-def no_trace_of_other_configs():
-    yield
-    forget_runners()
+from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse

@@ -1,7 +1,6 @@
-"""Shapes that all tests of the engine share; broken datasets are broken copies."""
+"""Shapes and short trainings that all tests of the engine share."""
 
 import gc
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('shapes')
     make_shapes(folder, train=16, val=8, size=96, progress=False)
     return folder
-
-
-@pytest.fixture
-def own_shapes(shapes: Path, tmp_path: Path) -> Path:
-    """A copy of the Shapes that a test may break."""
-    return Path(shutil.copytree(shapes, tmp_path / 'data'))
 
 
 @pytest.fixture(scope='session')

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, init_default_scope
 from mmengine.utils import ManagerMixin
 
 from mmghost.engine.launch import (
@@ -203,16 +202,6 @@ def state(path: Path, key: str = 'state_dict') -> Any:
 def logged(work_dir: Path) -> str:
     """Return the text of all logs."""
     return '\n'.join(path.read_text() for path in sorted(work_dir.rglob('*.log')))
-
-
-def read_all(cfg: Config, loader: str) -> Any:
-    """Read every sample of a loader's data set, as a training does."""
-    init_default_scope(cfg.default_scope)
-    dataset = DATASETS.build(cfg[f'{loader}_dataloader'].dataset)
-    assert len(dataset)
-    for i in range(len(dataset)):
-        assert dataset[i] is not None
-    return dataset
 
 
 def forget_runners() -> None:

@@ -12,14 +12,6 @@ import torch
 from mmghost.models import GhostNetClassifier
 from mmghost.weights import adapting, loading
 
-# timm's name -> arguments of ours. The published widths of all three versions.
-FAMILY = {
-    'ghostnet_050': dict(widen_factor=0.5, dfc=None),
-    'ghostnetv2_100': dict(widen_factor=1.0),
-    'ghostnetv2_130': dict(widen_factor=1.3),
-    'ghostnetv2_160': dict(widen_factor=1.6),
-    'ghostnetv3_100': dict(widen_factor=1.0, branches=3),
-}
 WIDTH = 0.25  # for all that does not depend on the width
 
 

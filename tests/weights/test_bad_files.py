@@ -3,8 +3,6 @@
 import functools
 import gzip
 import pickle
-import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -154,12 +152,14 @@ def test_a_wrong_setting_is_refused(what, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('what', ATTACKS)
-def test_nothing_in_a_file_is_executed(what, tmp_path, monkeypatch):
+@pytest.mark.parametrize('zipped', [True, False])
+def test_nothing_in_a_file_is_executed(what, zipped, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    content, says = ATTACKS[what]
-    Path('weights.pth').write_bytes(content)
+    content = {'state_dict': small_state(), 'meta': ATTACKS[what]}
+    torch.save(content, 'weights.pth', _use_new_zipfile_serialization=zipped)
     said = refusal(backbone(), dict(checkpoint='weights.pth'), tmp_path)
-    assert re.search(says, said)
+    # It depends on the version of torch.
+    assert 'would run code' in said or DAMAGED in said
 
 
 URLS = {
