@@ -28,11 +28,6 @@ def use_font_for(names: Iterable[str]) -> None:
             return
     if lacking:
         shown = ''.join(map(chr, sorted(lacking)[:12]))
-        text = (
-            f'no installed font has the letters {shown} of the class names: they will '
-        )
-        text += (
-            'be drawn as boxes. Install one, such as fonts-noto-cjk (apt), or put a '
-        )
-        text += '.ttf or .otf file that has them into ~/.local/share/fonts'
+        text = f'no installed font has {shown} of the class names: they become boxes. '
+        text += 'Install fonts-noto-cjk (apt), or put a font into ~/.local/share/fonts'
         print_log(text, 'current', level=30)

@@ -355,7 +355,11 @@ def run_test(cfg: Config) -> dict[str, float]:
         runner = _checked_runner(cfg, ['test'])
         hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
         if hook.get('draw') or hook.get('enable'):
-            use_font_for(runner.test_dataloader.dataset.metainfo.get('classes') or ())
+            names = runner.test_dataloader.dataset.metainfo.get('classes') or ()
+            use_font_for(names)
+            if scope_of(cfg) == 'mmseg' and not ''.join(names).isascii():
+                text = 'mmseg draws names by OpenCV, in ASCII alone: use image_demo.py'
+                print_log(text, 'current', level=30)
         return runner.test()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .toys import ROOT, evaluate, logged, state, write_config
+from .toys import ROOT, evaluate, logged, state, train, write_config
 
 METRIC = {'mmdet': 'coco/bbox_mAP', 'mmseg': 'mIoU', 'mmpretrain': 'accuracy/top1'}
 
@@ -57,3 +57,16 @@ def test_a_config_gives_the_same_weights_and_metrics_under_either_tool(
     printed = re.findall(rf'{METRIC[scope]}: +(-?[\d.]+)', logged(work))
     # The validation of the training and the test, both rounded.
     assert [float(p) for p in printed] == pytest.approx([ours] * 2, abs=5e-3)
+
+
+@pytest.mark.slow
+def test_compile_leaves_the_optimizer_alone(tmp_path, shapes):
+    """mmengine compiles all of train_step; torch 2.14 cannot trace Adam's step."""
+    for name, compiled in zip('ab', (False, dict(backend='eager'))):
+        options = {'compile': compiled, 'work_dir': str(tmp_path / name)}
+        options['optim_wrapper.optimizer'] = dict(type='AdamW', lr=1e-3, _delete_=True)
+        train(write_config(tmp_path, 'classification', shapes), options)
+    ends = (state(tmp_path / name / 'iter_4.pth') for name in 'ab')
+    torch.testing.assert_close(
+        *ends, rtol=1e-4, atol=1e-5
+    )  # traced, the same operations

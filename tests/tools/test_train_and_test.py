@@ -126,6 +126,11 @@ def test_a_video_becomes_a_video_with_a_result_for_each_frame(tmp_path, trained,
     assert 'videos end in' in call('image_demo.py', *given, 'b.png')[1]
     words = call('image_demo.py', '77', *given[1:], str(out))[1]  # a webcam
     assert '77: no video or webcam that OpenCV can open' in words
+    (tmp_path / 'folder.mp4').mkdir()
+    given = (*given, str(tmp_path / 'folder.mp4'))
+    assert 'OpenCV cannot write it' in call('image_demo.py', *given)[1]
+    words = call('image_demo.py', *given, '--json', 'no/b.json')[1]
+    assert 'error: no/b.json: No such file or directory' in words
 
 
 def test_a_folder_of_images_becomes_a_folder_of_images(tmp_path, shapes):

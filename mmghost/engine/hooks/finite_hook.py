@@ -59,6 +59,8 @@ class FiniteHook(Hook):
         several = isinstance(wrapper, OptimWrapperDict)
         for one in wrapper.values() if several else [wrapper]:
             one.optimizer.register_step_pre_hook(self._before_step)
+            # `compile` of a config compiles all of train_step; torch 2.14 fails at Adam.
+            one.update_params = torch.compiler.disable(one.update_params)
         self._statistics = [
             buffer
             for module in runner.model.modules()
