@@ -1,4 +1,4 @@
-"""The table of the comparison: means, spread, and gains of seeds that pair."""
+"""The tables of the comparison: means, spread, and differences of seeds that pair."""
 
 import json
 from dataclasses import asdict
@@ -6,12 +6,16 @@ from dataclasses import asdict
 from dev.evidence import Run, table
 
 
-def test_the_table_pairs_the_seeds_of_both_starts(tmp_path, monkeypatch):
+def test_the_tables_pair_the_seeds_of_both_starts(tmp_path, monkeypatch):
     monkeypatch.setattr('dev.evidence.RECORDS', tmp_path)
-    scores = {('random', 0): 0.3, ('random', 1): 0.5, ('pretrained', 1): 0.6}
-    runs = [Run('bccd', 'mobilenet-v2', *key) for key in scores]
-    for run, score in zip(runs, scores.values()):
-        run.curve = [(4, 0.1), (8, score)]
+    scores = {
+        ('random', 0): 0.3, ('random', 1): 0.5, ('random', 2): 0.9,
+        ('pretrained', 0): 0.5, ('pretrained', 1): 0.6,
+    }  # fmt: skip
+    for setting, score in scores.items():
+        run = Run('bccd', 'mobilenet-v2', *setting, curve=[(4, 0.1), (8, score)])
         run.record.write_text(json.dumps(asdict(run)))
-    cells = [cell.strip() for cell in table(runs).splitlines()[-1].split('|')[1:-1]]
-    assert cells == ['bccd', 'mobilenet-v2', '0.4 ± 0.141 (2)', '0.6 (1)', '0.1 (1)']
+    rows = table().splitlines()
+    assert '| bccd | mobilenet-v2 | 0.567 ± 0.31 (3) | 0.55 ± 0.071 (2) |' in rows
+    label = 'bccd, mobilenet-v2: pretrained - random'
+    assert f'| {label} | 0.15 ± 0.071 (2) better |' in rows
