@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
+from mmengine.structures import InstanceData
 from timm.loss import LabelSmoothingCrossEntropy
 
 from dev import ledger
 from mmghost.analysis import complexity
+from mmghost.models import GhostNetV3
 from tests.configs.names import ALIASES, CONFIGS, EVERY, LONG, data_of, load, parse
+from tests.helpers import image, randomize
 
 RELEASE = (
     'https://github.com/huawei-noah/Efficient-AI-Backbones/releases/download/GhostNet'
@@ -171,6 +176,37 @@ def test_yolov3_is_mmdets_for_mobilenetv2_whose_ap_the_paper_quotes(size):
         ), key
     # DDP need not look for unused layers: there are none.
     assert not ours.find_unused_parameters
+
+
+def test_v3_folded_into_the_v2_of_a_retinanet_has_the_losses_of_its_branches(tmp_path):
+    v3 = randomize(GhostNetV3())
+    for name, weight in v3.named_parameters():
+        if re.search('convs|scale|skip', name) and weight.ndim == 1:
+            weight.data *= 0.45  # four or five branches are added
+    torch.save(v3.state_dict(), tmp_path / 'v3.pth')
+    cfg = load('detection/retinanet_ghostnetv3-1.0_fpn_1x_coco.py')
+    cfg.model.backbone.init_cfg.checkpoint = str(tmp_path / 'v3.pth')
+    cfg.optim_wrapper.optimizer.lr *= cfg.param_scheduler[0].start_factor
+    boxes = torch.tensor([[10.0, 10.0, 60.0, 50.0]])
+    objects = InstanceData(bboxes=boxes, labels=torch.tensor([7]))
+    shapes = dict.fromkeys(('img_shape', 'pad_shape', 'batch_input_shape'), (96, 96))
+    sample = DetDataSample(gt_instances=objects, metainfo=shapes)
+    losses, rest = [], {}
+    for kind in ('GhostNetV2', 'GhostNetV3'):
+        cfg.model.backbone.type = kind
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            model = MODELS.build(cfg.model)
+        model.init_weights()
+        model.load_state_dict(rest, strict=False)
+        rest = {n: p.clone() for n, p in model.state_dict().items() if 'backb' not in n}
+        wrapper = build_optim_wrapper(model.train(), cfg.optim_wrapper)
+        for _ in range(2):
+            loss, _ = model.parse_losses(model.loss(image(1, 3, 96, 96), [sample]))
+            wrapper.update_params(loss)
+            losses.append(loss.item())
+    # Folded weights are rounded once more, and a step of the warmup is small.
+    assert losses[:2] == pytest.approx(losses[2:], rel=1e-4)
+    assert losses[0] != losses[1]
 
 
 def test_the_model_bases_for_custom_data_are_the_models_of_the_recipes():
