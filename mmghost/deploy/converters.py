@@ -102,9 +102,7 @@ def to_ncnn(graph: nn.Module, inputs: Inputs, path: str, *_: Any) -> None:
         traced.save(f'{folder}/graph.pt')
         shape = ','.join(map(str, inputs[0].shape))
         command = [pnnx.EXEC_PATH, 'graph.pt', f'inputshape=[{shape}]', 'fp16=0']
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        if done.returncode or not Path(folder, 'graph.ncnn.param').exists():
-            raise UserError(f'pnnx failed: {done.stderr.strip()[-2000:]}')
+        run(command, folder)
         shutil.copy(f'{folder}/graph.ncnn.param', path)
         shutil.copy(f'{folder}/graph.ncnn.bin', Path(path).with_suffix('.bin'))
 
@@ -133,11 +131,14 @@ def to_litert(graph: nn.Module, inputs: Inputs, path: str, *_: Any) -> None:
 
 def run_litert(script: str, *args: str) -> None:
     """Run a script in the environment of LiteRT's converter."""
-    python = os.environ.get(LITERT_PYTHON, sys.executable)
-    command = [python, '-c', script, *args]
-    done = subprocess.run(command, capture_output=True, text=True)
+    run([os.environ.get(LITERT_PYTHON, sys.executable), '-c', script, *args])
+
+
+def run(command: list[str], folder: str | None = None) -> None:
+    """Run a converter, and report what it says if it fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"LiteRT's converter failed: {done.stderr.strip()[-2000:]}")
+        raise UserError(f'the converter failed: {done.stderr.strip()[-2000:]}')
 
 
 def exported(graph: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:

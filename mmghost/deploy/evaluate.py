@@ -92,14 +92,9 @@ def add_result(
 ) -> None:
     """Add a result of the runtime to a sample of the toolbox, with its annotations."""
     if isinstance(result, Detections):
-        found = dict(
-            bboxes=torch.from_numpy(result.boxes),
-            scores=torch.from_numpy(result.scores),
-            labels=torch.from_numpy(result.labels),
-        )
-        if result.masks is not None:
-            found['masks'] = torch.from_numpy(result.masks)
-        sample.pred_instances = InstanceData(**found)
+        values = {name: v for name, v in vars(result).items() if v is not None}
+        found = {name: torch.from_numpy(value) for name, value in values.items()}
+        sample.pred_instances = InstanceData(bboxes=found.pop('boxes'), **found)
     elif isinstance(result, SegmentationMap):
         labels = torch.from_numpy(result.labels)[None]
         sample.pred_sem_seg = PixelData(data=labels)

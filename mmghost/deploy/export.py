@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
-import torch.nn as nn
 from mmengine.config import Config
 
 from ..engine.predict import Predictor
@@ -132,9 +131,8 @@ def export_file(
     graph = build_graph(model, trained.scope)
     metadata = infer_metadata(trained.cfg, trained.model, graph.task)
     size = input_size(metadata, size, bool(batch))
-    metadata = replace(metadata, origin=origin)
-    if batch:
-        metadata = replace(metadata, size=list(size), batch=batch)
+    sizes = list(size) if batch else None
+    metadata = replace(metadata, origin=origin, size=sizes, batch=batch)
     if portable:
         graph = PortableGraph(graph, size).eval()
         names = list(graph.outputs)
@@ -154,8 +152,21 @@ def export_file(
             raise UserError(f'{target} cannot express this model: {error}') from error
         if into.portable:
             write_metadata(partial, metadata)
-        sizes = check_sizes(metadata, size)
-        comparisons = check(trained.model, graph if portable else None, partial, sizes)
+        reference, sizes = graph if portable else None, check_sizes(metadata, size)
+        try:
+            comparisons = compare(trained.model, reference, Runner(partial), sizes)
+        except FileError as error:
+            raise UserError(f'the exported file does not run: {error}') from error
+        wrong = '; '.join(
+            f'{c.result} at batch {c.size[0]}, {c.size[1]}x{c.size[2]} px'
+            for c in comparisons
+            if not c.close
+        )
+        if wrong:
+            raise UserError(
+                f'the exported file does not compute what the model does: {wrong}. It was '
+                'not kept'
+            )
     return Export(str(path), metadata, comparisons)
 
 
@@ -225,31 +236,3 @@ def example(graph: Graph, size: tuple[int, int, int]) -> tuple[torch.Tensor, ...
         known['image_size'] = torch.tensor([height - 8, width - 8])
         known['original_size'] = torch.tensor([height + 32, width + 64])
     return tuple(known[name] for name in graph.inputs)
-
-
-def check(
-    model: nn.Module,
-    reference: nn.Module | None,
-    path: str,
-    sizes: list[tuple[int, int, int]],
-) -> list[Comparison]:
-    """Compare a file with the toolbox at several sizes.
-
-    Raises:
-        UserError: If it computes something else, or does not run.
-    """
-    try:
-        comparisons = compare(model, reference, Runner(path), sizes)
-    except FileError as error:
-        raise UserError(f'the exported file does not run: {error}') from error
-    wrong = [
-        f'{c.result} at batch {c.size[0]}, {c.size[1]}x{c.size[2]} px'
-        for c in comparisons
-        if not c.close
-    ]
-    if wrong:
-        raise UserError(
-            f'the exported file does not compute what the model does: {"; ".join(wrong)}. '
-            'It was not kept'
-        )
-    return comparisons

@@ -131,14 +131,11 @@ class DenseGraph(DetectorGraph):
             Boxes ``x1, y1, x2, y2`` in px of the original image and scores, (N, K, 5),
             best first, and labels, (N, K). Label -1 fills the table up.
         """
-        head, shrink = self.model.bbox_head, inverse(scale_factor)
-        cfg = head.test_cfg
-        least = max(cfg.get('score_thr', 0), 0)
-        boxes, scores, labels, _ = candidates(self.levels(image), cfg, least)
-        boxes = clip(boxes, head, image_size) * shrink
-        scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
-        boxes, scores, labels = nms(boxes, scores, labels, cfg.nms, cfg.max_per_img)
-        return table(boxes, scores), labels
+        shrink = (1 / scale_factor).repeat(1, 2)[:, None]
+        boxes, scores, labels = choose(
+            self.model.bbox_head, self.levels(image), image_size, shrink
+        )
+        return torch.cat([boxes, scores.clamp(min=0)[..., None]], dim=2), labels
 
     def levels(self, image: Tensor) -> list[Level]:
         """Return the levels, see :func:`decode_levels`."""
@@ -205,7 +202,8 @@ class TwoStageGraph(DetectorGraph):
         scores = scores.reshape(n, -1)
         boxes, scores, labels = nms(boxes, scores, labels, cfg.nms, cfg.max_per_img)
         # Scaling does not change overlaps: before or after NMS is the same.
-        dets = table(boxes * inverse(scale_factor), scores)
+        shrink = (1 / scale_factor).repeat(1, 2)[:, None]
+        dets = torch.cat([boxes * shrink, scores.clamp(min=0)[..., None]], dim=2)
         if not roi_head.with_mask:
             return dets, labels
         return dets, labels, self.masks(features, boxes, labels)
@@ -215,12 +213,8 @@ class TwoStageGraph(DetectorGraph):
     ) -> tuple[Tensor, Tensor]:
         """Return proposals (N, K, 4), and which rows are one (N, K)."""
         head = self.model.rpn_head
-        cfg = head.test_cfg
         levels = decode_levels(head, head(features))
-        boxes, scores, _, levels = candidates(levels, cfg, least=-1.0)
-        boxes = clip(boxes, head, image_size)
-        scores = drop_small(boxes, scores, cfg.get('min_bbox_size', -1))
-        boxes, scores, _ = nms(boxes, scores, levels, cfg.nms, cfg.max_per_img)
+        boxes, scores, _ = choose(head, levels, image_size, proposals=True)
         return boxes, scores > 0
 
     def masks(
@@ -292,19 +286,27 @@ def take(rows: Tensor, places: Tensor) -> Tensor:
     return rows.gather(1, places[..., None].expand(-1, -1, int(rows.shape[2])))
 
 
-def candidates(levels: list[Level], cfg: Any, least: float) -> tuple[Tensor, ...]:
-    """Take the best pairs of a prior and a class of each level.
+def choose(
+    head: nn.Module,
+    levels: list[Level],
+    image_size: Tensor,
+    shrink: Tensor | float = 1.0,
+    proposals: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Choose boxes as mmdet's dense heads do: the best of each level, clipped, then NMS.
 
     Args:
+        head: The head.
         levels: See :func:`decode_levels`.
-        cfg: The ``test_cfg`` of the head.
-        least: Classes must score more than this.
+        image_size: Heights and widths without padding, (N, 2).
+        shrink: What corners are multiplied with.
+        proposals: As an RPN: of any score, and NMS within levels in place of classes.
 
     Returns:
-        Boxes (N, K, 4), scores, labels and levels (N, K); the score is -1 where there is
-        no such pair.
+        Boxes, scores and labels or levels, see :func:`nms`.
     """
-    parts = []
+    cfg, parts = head.test_cfg, []
+    least = -1.0 if proposals else max(cfg.get('score_thr', 0), 0)
     for level, (scores, factor, boxes) in enumerate(levels):
         real = scores > least
         if cfg.get('conf_thr', -1) > 0:  # YOLOv3
@@ -313,24 +315,23 @@ def candidates(levels: list[Level], cfg: Any, least: float) -> tuple[Tensor, ...
         classes = scores.shape[2]
         scores, index = best(scores.flatten(1), cfg.nms_pre)
         places = torch.div(index, classes, rounding_mode='floor')
-        labels = index % classes
         if factor is not None:
             factor = factor.gather(1, places)
             scores = torch.where(scores > 0, scores * factor, scores)
-        level = torch.full_like(places, level)
-        parts.append((take(boxes, places), scores, labels, level))
-    return tuple(torch.cat(part, 1) for part in zip(*parts))
+        group = torch.full_like(places, level) if proposals else index % classes
+        parts.append((take(boxes, places), scores, group))
+    boxes, scores, groups = (torch.cat(part, 1) for part in zip(*parts))
+    boxes = clip(boxes, head, image_size) * shrink
+    if cfg.get('min_bbox_size', -1) >= 0:
+        large = (boxes[..., 2:] - boxes[..., :2] > cfg.min_bbox_size).all(2)
+        scores = torch.where(large, scores, torch.full_like(scores, -1.0))
+    return nms(boxes, scores, groups, cfg.nms, cfg.max_per_img)
 
 
 def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the best of (N, M) and their places, (N, count); -1 and 0 if there are less."""
     scores, index = F.pad(scores, [0, count], value=-1.0).topk(count)
     return scores, torch.where(scores > 0, index, torch.zeros_like(index))
-
-
-def inverse(scale_factor: Tensor) -> Tensor:
-    """Return what corners are multiplied with: from the factors (N, 2), (N, 1, 4)."""
-    return (1 / scale_factor).repeat(1, 2)[:, None]
 
 
 def clips(head: nn.Module) -> bool:
@@ -346,14 +347,6 @@ def clip(boxes: Tensor, head: nn.Module, image_size: Tensor) -> Tensor:
         return boxes
     limits = image_size.flip(1).repeat(1, 2)[:, None]
     return torch.minimum(boxes.clamp(min=0), limits)
-
-
-def drop_small(boxes: Tensor, scores: Tensor, least: float) -> Tensor:
-    """Set the scores of boxes to -1 whose sides are not longer than ``least``."""
-    if least < 0:
-        return scores
-    sides = boxes[..., 2:] - boxes[..., :2]
-    return torch.where((sides > least).all(2), scores, torch.full_like(scores, -1.0))
 
 
 def nms(
@@ -390,11 +383,6 @@ def nms(
 def iou_threshold(cfg: Any) -> float:
     """Return the threshold of a ``test_cfg.nms``, by its new or its old name."""
     return float(cfg.get('iou_threshold', cfg.get('iou_thr')))
-
-
-def table(boxes: Tensor, scores: Tensor) -> Tensor:
-    """Return boxes and scores in one table, (N, K, 5), as in OpenMMLab's exports."""
-    return torch.cat([boxes, scores.clamp(min=0)[..., None]], dim=2)
 
 
 def pool(

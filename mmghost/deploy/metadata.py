@@ -43,9 +43,7 @@ def infer_metadata(cfg: Config, model: nn.Module, task: str) -> ModelMetadata:
     palette = meta.get('palette')
     if not isinstance(palette, list | tuple) or len(palette) < len(classes):
         palette = None  # a name, such as 'random'
-    threshold = 0.5
-    if task == 'instance segmentation':
-        threshold = model.roi_head.test_cfg.get('mask_thr_binary', 0.5)
+    rcnn = model.roi_head.test_cfg if task == 'instance segmentation' else {}
     pipeline = get_test_dataset(cfg).pipeline
     return ModelMetadata(
         task=task,
@@ -61,7 +59,7 @@ def infer_metadata(cfg: Config, model: nn.Module, task: str) -> ModelMetadata:
         pad_value=float(getattr(pre, 'pad_value', getattr(pre, 'pad_val', 0))),
         palette=palette and [list(color) for color in palette[: len(classes)]],
         least_side=least_side(model),
-        mask_threshold=float(threshold),
+        mask_threshold=float(rcnn.get('mask_thr_binary', 0.5)),
     )
 
 

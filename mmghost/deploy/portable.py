@@ -145,6 +145,12 @@ def _interpolate(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return torch.cat([x[..., :1], x], dim=3) if width % 2 else x
 
 
+def split_channels(x: Tensor, count: int) -> list[Tensor]:
+    """Split (N, count * C, H, W) by slices: LiteRT's converter fails on ``chunk``."""
+    size = int(x.shape[1]) // count
+    return [x[:, i * size : (i + 1) * size] for i in range(count)]
+
+
 class SplitBranches(nn.Module):
     """:class:`~mmghost.models.atrous.SplitPhases` with the phases in the channels."""
 
@@ -173,7 +179,7 @@ class MergeBranches(nn.Module):
             height, width = (-(-int(side) // 2**split) for side in size)
             parts = [
                 F.pixel_shuffle(self.shuffle(part), 2)[:, :, :height, :width]
-                for part in x.chunk(4**split, dim=1)
+                for part in split_channels(x, 4**split)
             ]
             x = torch.cat(parts, dim=1)
         return x
@@ -193,8 +199,9 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (1, count * C, H, W) to (1, count * C', H', W')."""
-        parts = x.chunk(self.count, dim=1)
-        return torch.cat([self.layer(part) for part in parts], dim=1)
+        return torch.cat(
+            [self.layer(part) for part in split_channels(x, self.count)], 1
+        )
 
 
 def use_branches(net: GhostNet) -> None:

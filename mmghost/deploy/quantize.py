@@ -79,7 +79,7 @@ def quantize(
         # Of boxes, and of masks if there are any.
         for metric in (metric for metric in before if metric.endswith(end)):
             scale = 100 if 'mAP' in metric else 1
-            drop = scale * (before[metric] - after[metric])
+            drop = round(scale * (before[metric] - after[metric]), 2)
             if not drop <= max_drop:
                 raise UserError(
                     f'int8 loses {drop:.2f} points of {metric} ({before[metric]:.4f} to '
@@ -115,10 +115,11 @@ def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) 
     )
 
 
-def to_int8_openvino(
-    path: str, inputs: Iterator[Feed], out: str, seven_bits: bool
-) -> None:
-    """Quantize by NNCF's default."""
+def to_int8_openvino(path: str, inputs: Iterator[Feed], out: str, *_: bool) -> None:
+    """Quantize by NNCF, activations from their lowest to their highest value.
+
+    Its default, symmetric around zero, cost a classifier 2.2 points.
+    """
     if not importlib.util.find_spec('nncf'):
         raise UserError('int8 of OpenVINO needs nncf: pip install nncf')
     import nncf
@@ -126,13 +127,14 @@ def to_int8_openvino(
 
     images = list(inputs)
     model = openvino.Core().read_model(path)
-    model = nncf.quantize(model, nncf.Dataset(images), subset_size=len(images))
+    mixed = nncf.QuantizationPreset.MIXED
+    model = nncf.quantize(
+        model, nncf.Dataset(images), preset=mixed, subset_size=len(images)
+    )
     openvino.save_model(model, out, compress_to_fp16=False)
 
 
-def to_int8_litert(
-    path: str, inputs: Iterator[Feed], out: str, seven_bits: bool
-) -> None:
+def to_int8_litert(path: str, inputs: Iterator[Feed], out: str, *_: bool) -> None:
     """Quantize by LiteRT's own quantizer, in the environment of its converter."""
     with TemporaryDirectory() as folder:
         images = f'{folder}/images.npy'

@@ -64,7 +64,7 @@ class ModelMetadata:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> 'ModelMetadata':
+    def from_json(cls, text: str, path: str) -> 'ModelMetadata':
         """Read what :meth:`to_json` returned; entries of a newer mmghost are ignored.
 
         Raises:
@@ -73,10 +73,10 @@ class ModelMetadata:
         try:
             values = json.loads(text)
         except ValueError as error:
-            raise FileError(f'its metadata are damaged: {error}') from error
+            raise FileError(f'{path}: its metadata is damaged: {error}') from error
         if not isinstance(values, dict) or values.get('task') not in TASKS:
             raise FileError(
-                'it has no metadata of mmghost 2: only files exported by tools/deployment/'
+                f'{path}: it has no metadata of mmghost 2: only files exported by tools/deployment/'
                 'export.py say how an image is prepared for them, inside or in a file '
                 'beside them that ends in .json'
             )

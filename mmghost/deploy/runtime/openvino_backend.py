@@ -36,5 +36,4 @@ def own_name(port: Any) -> str:
     Where OpenVINO removes a node, such as a cast to the same type, the tensor takes over
     the node's name beside its own; those of torch's exporter begin with a slash.
     """
-    names = sorted(port.names)
-    return next((name for name in names if not name.startswith('/')), names[0])
+    return min(port.names, key=lambda name: (name.startswith('/'), name))

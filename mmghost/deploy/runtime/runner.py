@@ -69,15 +69,12 @@ class Runner:
             self.network = module.Network(self.path, threads, **settings)
         except Exception as error:  # each backend has classes of its own
             raise FileError(f'{path} cannot be run in {backend}: {error}') from error
-        try:
-            beside = Path(f'{self.path}.json')
-            if beside.exists():
-                text = beside.read_text(encoding='utf-8')
-            else:
-                text = getattr(self.network, 'properties', {}).get(KEY, '{}')
-            self.metadata = ModelMetadata.from_json(text)
-        except FileError as error:
-            raise FileError(f'{path}: {error}') from error
+        beside = Path(f'{self.path}.json')
+        if beside.exists():
+            text = beside.read_text(encoding='utf-8')
+        else:
+            text = getattr(self.network, 'properties', {}).get(KEY, '{}')
+        self.metadata = ModelMetadata.from_json(text, self.path)
 
     def run(self, feed: Feed) -> Feed:
         """Run the network: from inputs by name to outputs by name.
