@@ -14,9 +14,9 @@ timm = pytest.importorskip('timm')
 
 # Same operators in the same order: what is left is the freedom of the kernels.
 TOLERANCE = 1e-5
-# GhostNetV3 adds its branches in another order. In double precision, where rounding does
-# not grow over the layers of a random network.
-EXACT = 1e-10
+# GhostNetV3 adds its branches in another order. In double precision, whose rounding a
+# random network has raised to 1.2e-10 at its last layers.
+EXACT = 1e-9
 # The last of timm's `blocks.S` that belong to each stage.
 LAST_GROUP = (0, 2, 4, 6, 8, 9)
 VERSIONS = {
