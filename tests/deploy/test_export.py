@@ -374,7 +374,8 @@ def test_results_of_a_folder_have_the_names_of_their_images(root):
         ),
         (['--opset', '13', '--to', 'ncnn'], '--opset goes with --to onnx or openvino'),
         (['--fixed', '--to', 'litert', 'ncnn'], '--fixed goes with --to onnx'),
-        (['--fixed', '0'], '--fixed 0: at least one image'),
+        (['--fixed', '--batch', '0'], '--batch 0: must be at least 1, with --fixed'),
+        (['--batch', '4'], '--batch 4: must be at least 1, with --fixed'),
         (['--seven-bits'], '--seven-bits goes with --int8'),
         (
             ['--int8', '--cfg-options', 'train_dataloader.dataset.data_root=nowhere'],

@@ -52,13 +52,10 @@ def parse_args() -> argparse.Namespace:
     )
     add(
         '--fixed',
-        type=int,
-        nargs='?',
-        const=1,
-        metavar='IMAGES',
-        help='for onnx and openvino: so many images (default: 1) of one size; without it '
-        'any number of any size',
+        action='store_true',
+        help='for onnx and openvino: one size and number of images; default: any',
     )
+    add('--batch', type=int, help='with --fixed: number of images; default: 1')
     add(
         '--opset',
         type=int,
@@ -92,6 +89,7 @@ def parse_args() -> argparse.Namespace:
 TAKE = {
     '--raw': ('onnx', 'openvino'),
     '--fixed': ('onnx', 'openvino'),
+    '--batch': ('onnx', 'openvino'),
     '--opset': ('onnx', 'openvino'),
     '--int8': ('onnx', 'openvino', 'litert'),
     '--max-drop': ('onnx', 'openvino', 'litert'),
@@ -111,8 +109,8 @@ def check_options(args: argparse.Namespace, cfg: Config) -> None:
             raise UserError(f'{flag} goes with --to {" or ".join(targets)}')
         if given and flag in ('--max-drop', '--seven-bits') and args.int8 is None:
             raise UserError(f'{flag} goes with --int8')
-    if args.fixed is not None and args.fixed < 1:
-        raise UserError(f'--fixed {args.fixed}: at least one image is needed')
+    if args.batch is not None and (args.batch < 1 or not args.fixed):
+        raise UserError(f'--batch {args.batch}: must be at least 1, with --fixed')
     if args.int8 is not None:
         if not (cfg.get('test_dataloader') and cfg.get('test_evaluator')):
             raise UserError(
@@ -127,9 +125,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     check_options(args, cfg)
-    how = dict(
-        size=args.size, raw=args.raw, fixed=args.fixed, opset=args.opset or OPSET
-    )
+    images = (args.batch or 1) if args.fixed else None
+    how = dict(size=args.size, raw=args.raw, fixed=images, opset=args.opset or OPSET)
     exports = []
     for export in export_files(cfg, args.checkpoint, args.to, args.out, **how):
         exports.append(export)
