@@ -12,26 +12,19 @@ from mmengine import registry as root
 from mmengine.registry import Registry
 
 
-def _child(name: str, parent: Registry, location: str) -> Registry:
-    return Registry(name, parent=parent, scope='mmghost', locations=[location])
+def _child(parent: Registry, folder: str) -> Registry:
+    places = [f'mmghost.{folder}']
+    return Registry(parent.name, parent=parent, scope='mmghost', locations=places)
 
 
-MODELS = _child('model', root.MODELS, 'mmghost.models')
-WEIGHT_INITIALIZERS = _child(
-    'weight initializer', root.WEIGHT_INITIALIZERS, 'mmghost.weights'
-)
-TRANSFORMS = _child('transform', root.TRANSFORMS, 'mmghost.recipes')
-OPTIMIZERS = _child('optimizer', root.OPTIMIZERS, 'mmghost.recipes')
-OPTIM_WRAPPERS = _child('optimizer wrapper', root.OPTIM_WRAPPERS, 'mmghost.recipes')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(
-    'optimizer wrapper constructor',
-    root.OPTIM_WRAPPER_CONSTRUCTORS,
-    'mmghost.recipes',
-)
-PARAM_SCHEDULERS = _child(
-    'parameter scheduler', root.PARAM_SCHEDULERS, 'mmghost.recipes'
-)
-HOOKS = _child('hook', root.HOOKS, 'mmghost.engine')
+MODELS = _child(root.MODELS, 'models')
+WEIGHT_INITIALIZERS = _child(root.WEIGHT_INITIALIZERS, 'weights')
+TRANSFORMS = _child(root.TRANSFORMS, 'recipes')
+OPTIMIZERS = _child(root.OPTIMIZERS, 'recipes')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'recipes')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'recipes')
+PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'recipes')
+HOOKS = _child(root.HOOKS, 'engine')
 
 
 def register(registry: Registry) -> Callable[[Any], Any]:
