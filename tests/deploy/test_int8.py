@@ -58,7 +58,14 @@ def trained(request, root, realdata, pytestconfig, monkeypatch):
 
 @pytest.mark.parametrize('target', ['onnx', 'openvino', 'litert'])
 @pytest.mark.parametrize('trained', NETWORKS, indirect=True)
-def test_int8_loses_no_point_over_three_draws_of_images(trained, target, tmp_path):
+def test_int8_loses_no_point_over_three_draws_of_images(
+    trained, target, tmp_path, request
+):
+    if (target, request.node.callspec.params['trained']) == ('openvino', 'classifier'):
+        reason = (
+            'one draw of three loses 1.5 points: not offered, --max-drop refuses it'
+        )
+        request.applymarker(pytest.mark.xfail(raises=UserError, reason=reason))
     try:
         check_packages(target)
     except UserError as error:
