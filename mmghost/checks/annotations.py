@@ -102,8 +102,9 @@ def _check_boxes(
     sizes = {e['id']: (e['width'], e['height']) for e in content['images']}
     entries = [e for e in content['annotations'] if e['image_id'] in sizes]
     if not entries:
-        what = f'has no {"object" if sizes else "image"} in it - export it again'
-        yield from [Problem(path, what)] * (not sizes or not test)
+        if not sizes or not test:
+            what = f'has no {"object" if sizes else "image"} in it - export it again'
+            yield Problem(path, what)
         return
     rows = np.array([[*e['bbox'], e['area'], *sizes[e['image_id']]] for e in entries])
     if rows.dtype.kind == 'U':

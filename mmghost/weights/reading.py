@@ -242,7 +242,8 @@ def _from_url(source: str) -> Path:
     url, _, checksum = source.partition('#sha256=')
     path = cached_path(url)
     if path.is_file():
-        if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(checksum):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if checksum else ''
+        if not digest.startswith(checksum):
             raise WeightsError(f'{path} is not the file of {source}: remove it')
         return path
     if not checksum:  # as torch.hub, which takes dates and the 1 of `-1.0.pth`, too

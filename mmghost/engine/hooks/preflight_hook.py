@@ -26,14 +26,14 @@ class PreflightHook(Hook):
 
     Args:
         data: Whether to look at the data; otherwise only the config is checked.
-        image_seconds: Time for opening images; all are looked up by name anyway.
+        picture_seconds: Time for opening images; all are looked up by name anyway.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, data: bool = True, image_seconds: float = 30.0) -> None:
+    def __init__(self, data: bool = True, picture_seconds: float = 30.0) -> None:
         self.data = data
-        self.image_seconds = image_seconds
+        self.picture_seconds = picture_seconds
         self._checked: set[str] = set()
 
     def before_run(self, runner: Runner) -> None:
@@ -55,7 +55,7 @@ class PreflightHook(Hook):
         loaders = [name for name in loaders if name not in self._checked]
         if loaders and is_main_process():
             self._checked.update(loaders)
-            note, seconds = runner.logger.info, self.image_seconds
+            note, seconds = runner.logger.info, self.picture_seconds
             problems = preflight(runner.cfg, loaders, seconds, note, data=self.data)
             raise_if_fatal(problems, runner.logger.warning)
 
