@@ -29,7 +29,6 @@ from .runtime.metadata import FileError, ModelMetadata
 from .runtime.runner import Runner
 
 OPSETS = range(11, 21)
-ROI_ALIGN_OPSET = 16
 
 
 class Export(NamedTuple):
@@ -137,10 +136,9 @@ def export_file(
         graph = PortableGraph(graph, size).eval()
         names = list(graph.outputs)
         metadata = replace(metadata, outputs=names, decoding=graph.decoding)
-    elif isinstance(graph, TwoStageGraph) and opset < ROI_ALIGN_OPSET:
+    elif isinstance(graph, TwoStageGraph) and opset < 16:
         raise UserError(
-            f'--opset {opset}: the RoIAlign of two-stage detectors is in '
-            f'{ROI_ALIGN_OPSET} and later'
+            f'--opset {opset}: the RoIAlign of two-stage detectors is in 16 and later'
         )
     inputs = example(graph, (batch or 2, *size))
     with unfinished(path) as partial:

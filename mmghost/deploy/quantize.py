@@ -27,8 +27,10 @@ import sys, numpy
 from ai_edge_quantizer import quantizer, qtyping
 path, images, out = sys.argv[1:]
 tool = quantizer.Quantizer(path)
-for name in ('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED'):
-    tool.add_static_config('.*', qtyping.TFLOperationName(name), 8, 8)
+for where, names in (('.*', 'CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED'),
+                     ('.*_backbone/.*', 'ADD CONCATENATION MUL PAD SLICE')):
+    for name in names.split():
+        tool.add_static_config(where, qtyping.TFLOperationName(name), 8, 8)
 data = [{'args_0': image} for image in numpy.load(images)]
 tool.quantize(tool.calibrate({'serving_default': data})).export_model(out)
 """
@@ -91,9 +93,8 @@ def quantize(
 def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) -> None:
     """Quantize by ONNX Runtime's static quantization.
 
-    The range of an activation is the mean of its extremes over the images. Minima and
-    maxima over all of them follow a few bright images, and cost a segmentor up to 27
-    points of mIoU. Decoding and NMS stay in float32: boxes need more than 8 bits.
+    The range of an activation is the mean of its extremes over the images: their minima
+    and maxima follow a few bright ones. Boxes, which need more bits, stay in float32.
     """
     from onnxruntime import quantization
 
@@ -135,7 +136,10 @@ def to_int8_openvino(path: str, inputs: Iterator[Feed], out: str, *_: bool) -> N
 
 
 def to_int8_litert(path: str, inputs: Iterator[Feed], out: str, *_: bool) -> None:
-    """Quantize by LiteRT's own quantizer, in the environment of its converter."""
+    """Quantize by LiteRT's own quantizer, in the environment of its converter.
+
+    In the backbone also what is between layers: conversions cost what int8 gains.
+    """
     with TemporaryDirectory() as folder:
         images = f'{folder}/images.npy'
         np.save(images, np.stack([feed['image'] for feed in inputs]))

@@ -143,6 +143,15 @@ def test_an_image_is_prepared_as_the_toolbox_prepares_it(tmp_path, name, size):
         assert np.allclose(found.scale_factor, meta['scale_factor'])
 
 
+def test_an_image_that_is_resized_to_nothing_is_refused():
+    resize = dict(op='Resize', scale=[32, 32], keep_ratio=True)
+    steps = [{**resize, 'interpolation': 'bilinear', 'backend': 'cv2'}]
+    with pytest.raises(FileError, match=r'too thin: \(32, 0\) px'):
+        prepare(
+            np.zeros((1, 400, 3), np.uint8), ModelMetadata('detection', steps=steps)
+        )
+
+
 def test_masks_are_pasted_as_mmdet_pastes_them():
     from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 

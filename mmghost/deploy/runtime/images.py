@@ -119,6 +119,8 @@ def _to(
     image: np.ndarray, size: tuple[int, int], interpolation: str, backend: str
 ) -> np.ndarray:
     """Resize to a width and a height."""
+    if 0 in size:
+        raise FileError(f'the image is too thin: {size} px (width, height), resized')
     if backend == 'cv2':
         return cv2.resize(image, size, interpolation=INTERPOLATIONS[interpolation])
     from PIL import Image  # only for recipes that resize with Pillow, as ImageNet's
