@@ -54,7 +54,8 @@ def main() -> None:
         found = interleave(clocks, next(iter(files)), seconds=args.seconds)
         for label, t in found.items():
             path = Path(files[label].split('@')[0])
-            weights = [path.with_suffix('.bin')] if path.suffix != '.onnx' else []
+            beside = path.suffix in ('.xml', '.param')
+            weights = [path.with_suffix('.bin')] if beside else []
             parts = [part for part in [path, *weights] if part.exists()]
             mib = sum(part.stat().st_size for part in parts) / 2**20
             print(
