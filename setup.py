@@ -56,7 +56,7 @@ EXTRAS = {
         'pytest-xdist',
         'pytest-timeout',
         'markdown-it-py',  # the pages' links and code blocks
-        'ncnn',  # parity of exported files; executorch would bring 18 packages
+        'ncnn',  # parity of exported files; CI has executorch as well
         'pnnx',
         'ai-edge-litert',
         'ruff',
