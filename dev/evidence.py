@@ -24,28 +24,46 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 RECORDS = Path('docs/logs/evidence')
 WORK = Path('work_dirs/evidence')
-PRETRAINED = {
-    'ghostnetv2-1.0': 'ghostnetv2-1.0_tiny-imagenet-100',
-    'ghostnetv1-1.1': 'ghostnetv1-1.1_tiny-imagenet-100',
-    'mobilenet-v2': 'mobilenet-v2_tiny-imagenet-100',
-    'mobilenet-v3-large': 'mobilenet-v3-large_tiny-imagenet-100',
-}
+OURS, V1, TIMM = 'ghostnetv2-1.0', 'ghostnetv1-1.1', 'timm-ghostnetv2-1.0'
+PRETRAINED = OURS, V1, 'mobilenet-v2', 'mobilenet-v3-large'
+# GhostNetV2's backbone, cut as timm's wrapper cuts it.
+CUT = 'truncated-ghostnetv2-1.0'
+CUT_CONFIG = f'projects/ablation/configs/retinanet_{CUT}_bccd-320.py'
+
+
+class Task(NamedTuple):
+    """What is compared on a data set: a config for each network, and the runs."""
+
+    config: str
+    networks: tuple[str, ...]
+    starts: tuple[str, ...] = ('random', 'pretrained')
+    seeds: int = 3
+
+
+# Stride 8 and 32 are compared from pretrained weights alone, with GhostNetV2 and, at
+# stride 32, timm's trunk, which has no other.
 TRANSFER = {
-    'bccd': ('detection/retinanet_{}_bccd-320', ''),
-    'camvid': ('segmentation/{}{}_deeplabv3plus_camvid-224x224', '-d16'),
-    'camvid-d8': ('segmentation/{}{}_deeplabv3plus_camvid-224x224', '-d8'),
-    'camvid-d32': ('segmentation/{}{}_deeplabv3plus_camvid-224x224', '-d32'),
-}
-# What is compared on each data set. Stride 8 and 32 are compared from pretrained weights
-# alone, with GhostNetV2 and, at stride 32, timm's trunk, which has no other.
-NETWORKS = {
-    'bccd': ('ghostnetv2-1.0', 'ghostnetv1-1.1', 'timm-ghostnetv2-1.0', 'mobilenet-v2'),
-    'camvid': ('ghostnetv2-1.0', 'ghostnetv1-1.1', 'mobilenet-v2'),
-    'camvid-d8': ('ghostnetv2-1.0',),
-    'camvid-d32': ('ghostnetv2-1.0', 'timm-ghostnetv2-1.0'),
+    'bccd': Task(
+        'detection/retinanet_{}_bccd-320', (OURS, V1, TIMM, CUT, 'mobilenet-v2')
+    ),
+    'camvid': Task(
+        'segmentation/{}-d16_deeplabv3plus_camvid-224x224', (OURS, V1, 'mobilenet-v2')
+    ),
+    'camvid-d8': Task(
+        'segmentation/{}-d8_deeplabv3plus_camvid-224x224', (OURS,), ('pretrained',)
+    ),
+    'camvid-d32': Task(
+        'segmentation/{}-d32_deeplabv3plus_camvid-224x224',
+        (OURS, TIMM),
+        ('pretrained',),
+    ),
+    'camvid-320': Task(
+        'segmentation/{}-d16_deeplabv3plus_camvid-320x320', (OURS,), seeds=1
+    ),
 }
 Setting = tuple[str, str, str]  # task, network, start
 METRICS = ('coco/bbox_mAP', 'mIoU', 'accuracy/top1')
@@ -78,12 +96,12 @@ class Run:
 
 def checkpoint(network: str) -> Path:
     """Return the weights that a network's transfer starts from."""
-    source = network.removeprefix('timm-')
+    source = network.removeprefix('timm-').removeprefix('truncated-')
     pretraining = Run('pretraining', source, 'random', 0)
     if not pretraining.record.exists():
         raise FileNotFoundError(f'{pretraining.record}: {source} is not pretrained yet')
     (found,) = (WORK / pretraining.name).glob('epoch_*.pth')
-    if source == network:
+    if not network.startswith('timm-'):
         return found
     target = found.with_name('for_timm.pth')
     if not target.exists():
@@ -97,10 +115,10 @@ def checkpoint(network: str) -> Path:
 def train(run: Run, options: list[str]) -> None:
     """Train, test where there is a test part, and write the record."""
     if run.task == 'pretraining':
-        config = f'configs/classification/{PRETRAINED[run.network]}.py'
+        config = f'configs/classification/{run.network}_tiny-imagenet-100.py'
     else:
-        pattern, stride = TRANSFER[run.task]
-        config = f'configs/{pattern.format(run.network, stride)}.py'
+        config = f'configs/{TRANSFER[run.task].config.format(run.network)}.py'
+    config = CUT_CONFIG if run.network == CUT else config
     options = [f'randomness.seed={run.seed}', *options]
     if run.init == 'pretrained':
         backbone, path = 'model.backbone', checkpoint(run.network)
@@ -109,7 +127,7 @@ def train(run: Run, options: list[str]) -> None:
             options += [f'{backbone}.pretrained=True', file]
         else:
             # The configs of ours have None there, which must go first.
-            ours = run.network.startswith('ghostnet')
+            ours = run.network.startswith(('ghostnet', 'truncated'))
             options += [
                 f'{backbone}.init_cfg.type=Pretrained',
                 f'{backbone}.init_cfg.checkpoint={path}',
@@ -118,7 +136,7 @@ def train(run: Run, options: list[str]) -> None:
     folder = WORK / run.name
     run.command = ['tools/train.py', config, '--cfg-options', *options]
     end = ['--work-dir', str(folder), '--resume']
-    env = dict(os.environ, OMP_NUM_THREADS='1')
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(Path.cwd()))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / 'log.txt').open('a') as log:
 
@@ -158,9 +176,9 @@ def plan(tasks: list[str], seeds: list[int]) -> Iterator[Run]:
         for network in PRETRAINED:
             yield Run('pretraining', network, 'random', 0)
     for seed, task in itertools.product(seeds, TRANSFER):
-        starts = ['pretrained'] if '-' in task else ['random', 'pretrained']
-        for init, network in itertools.product(starts, NETWORKS[task]):
-            if task in tasks:
+        what = TRANSFER[task]
+        for init, network in itertools.product(what.starts, what.networks):
+            if task in tasks and seed < what.seeds:
                 yield Run(task, network, init, seed)
 
 
@@ -179,8 +197,8 @@ def table() -> str:
         '| task | network | from random weights | pretrained |',
         '|' + '---|' * 4,
     ]
-    for task, networks in NETWORKS.items():
-        for network in networks:
+    for task, what in TRANSFER.items():
+        for network in what.networks:
             both = [
                 spread(list(scores(task, network, init).values()))
                 for init in ('random', 'pretrained')
@@ -196,29 +214,29 @@ def table() -> str:
 
 def differences() -> Iterator[tuple[str, Setting, Setting]]:
     """Return the questions of docs/results.md: what is compared with what."""
-    ours, v1, timm = 'ghostnetv2-1.0', 'ghostnetv1-1.1', 'timm-ghostnetv2-1.0'
     for task in ('bccd', 'camvid'):
-        for network in NETWORKS[task]:
+        for network in TRANSFER[task].networks:
             yield (
                 f'{task}, {network}: pretrained - random',
                 (task, network, 'pretrained'),
                 (task, network, 'random'),
             )
-    for task, other in (
-        ('bccd', v1),
-        ('bccd', timm),
-        ('bccd', 'mobilenet-v2'),
-        ('camvid', v1),
-        ('camvid', 'mobilenet-v2'),
-        ('camvid-d32', timm),
+    for task, one, other in (
+        ('bccd', OURS, V1),
+        ('bccd', OURS, TIMM),
+        ('bccd', CUT, TIMM),
+        ('bccd', OURS, 'mobilenet-v2'),
+        ('camvid', OURS, V1),
+        ('camvid', OURS, 'mobilenet-v2'),
+        ('camvid-d32', OURS, TIMM),
     ):
         for init in ('random', 'pretrained'):
             if scores(task, other, init):
-                label = f'{task}, {init}: {ours} - {other}'
-                yield label, (task, ours, init), (task, other, init)
+                label = f'{task}, {init}: {one} - {other}'
+                yield label, (task, one, init), (task, other, init)
     for one, two in (('camvid', 'camvid-d32'), ('camvid-d8', 'camvid')):
-        label = f'{one} - {two}, {ours}, pretrained'
-        yield label, (one, ours, 'pretrained'), (two, ours, 'pretrained')
+        label = f'{one} - {two}, {OURS}, pretrained'
+        yield label, (one, OURS, 'pretrained'), (two, OURS, 'pretrained')
 
 
 def spread(values: list[float]) -> str:
@@ -240,14 +258,15 @@ def plot(target: Path) -> None:
     """Draw the curves of each task, of every seed, and the final scores as bars."""
     from matplotlib import pyplot as plt
 
-    tasks = [t for t in ('pretraining', *NETWORKS) if list(RECORDS.glob(f'{t}_*.json'))]
+    networks = {'pretraining': PRETRAINED}
+    networks |= {task: what.networks for task, what in TRANSFER.items()}
+    tasks = [task for task in networks if list(RECORDS.glob(f'{task}_*.json'))]
     figure, axes = plt.subplots(
         2, len(tasks), figsize=(4 * len(tasks), 7), squeeze=False
     )
     styles = {'random': ':', 'pretrained': '-'}
     for (curves, bars), task in zip(axes.T, tasks):
-        networks = NETWORKS.get(task, tuple(PRETRAINED))
-        for i, network in enumerate(networks):
+        for i, network in enumerate(networks[task]):
             for shift, init in ((-0.2, 'random'), (0.2, 'pretrained')):
                 for path in sorted(RECORDS.glob(f'{task}_{network}_{init}_*.json')):
                     steps, values = zip(*json.loads(path.read_text())['curve'])
@@ -261,7 +280,8 @@ def plot(target: Path) -> None:
                     bars.plot([i + shift] * len(final), final, 'k.')
         curves.set_title(task)
         curves.set_xlabel('epoch' if task in ('pretraining', 'bccd') else 'iteration')
-        bars.set_xticks(range(len(networks)), networks, rotation=20, ha='right')
+        names = networks[task]
+        bars.set_xticks(range(len(names)), names, rotation=20, ha='right')
     axes[0, 0].set_ylabel('validation: top-1 / AP / mIoU')
     axes[1, 0].set_ylabel('final; dots are seeds')
     axes[0, -1].plot([], [], 'k:', label='random weights')

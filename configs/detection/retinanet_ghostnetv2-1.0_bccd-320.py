@@ -24,8 +24,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'val.json')
 test_evaluator = val_evaluator
 
-max_epochs = 12
-train_cfg = dict(max_epochs=max_epochs, val_interval=3)
+max_epochs = 40
+train_cfg = dict(max_epochs=max_epochs, val_interval=4)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(
@@ -37,3 +37,4 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True),
 ]
+default_hooks = dict(checkpoint=dict(interval=4, max_keep_ckpts=1))

@@ -2,6 +2,7 @@
 
 from .attention import CBAMAttention, CoordAttention, DFCPlugin, SEAttention
 from .mobilenetv2 import AttentionMobileNetV2
+from .truncated import TruncatedGhostNetV2
 from .unshared import UnsharedGhostNetV2
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     'CoordAttention',
     'DFCPlugin',
     'SEAttention',
+    'TruncatedGhostNetV2',
     'UnsharedGhostNetV2',
 ]
