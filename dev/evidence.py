@@ -116,9 +116,10 @@ def train(run: Run, options: list[str]) -> None:
     """Train, test where there is a test part, and write the record."""
     if run.task == 'pretraining':
         config = f'configs/classification/{run.network}_tiny-imagenet-100.py'
+    elif run.network == CUT:
+        config = CUT_CONFIG
     else:
         config = f'configs/{TRANSFER[run.task].config.format(run.network)}.py'
-    config = CUT_CONFIG if run.network == CUT else config
     options = [f'randomness.seed={run.seed}', *options]
     if run.init == 'pretrained':
         backbone, path = 'model.backbone', checkpoint(run.network)
@@ -136,7 +137,8 @@ def train(run: Run, options: list[str]) -> None:
     folder = WORK / run.name
     run.command = ['tools/train.py', config, '--cfg-options', *options]
     end = ['--work-dir', str(folder), '--resume']
-    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(Path.cwd()))
+    path = os.pathsep.join(['.', os.environ.get('PYTHONPATH', '')])  # for projects/
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=path)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / 'log.txt').open('a') as log:
 

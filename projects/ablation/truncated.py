@@ -18,17 +18,16 @@ class TruncatedGhostNetV2(GhostNetV2):
     first bottleneck of stride 32.
 
     Args:
-        *args, **kwargs: As for GhostNetV2, at output stride 32 and without stage 5.
+        **kwargs: As for GhostNetV2, without ``output_stride`` and without stage 5.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(output_stride=32, **kwargs)
         stages = [stage for stage, _ in self.levels]
-        first = [stages.index(stage) for stage in range(len(self.stage_channels))]
-        del self.blocks[first[-1] + 1 :]
-        del self.levels[first[-1] + 1 :]
-        for stage in range(len(first)):
-            self.stage_channels[stage] = self._scaled(STAGES[stage][0][-1].out)
+        end = stages.index(stages[-1]) + 1
+        del self.blocks[end:], self.levels[end:]
+        firsts = (groups[0][-1] for groups in STAGES[: stages[-1] + 1])
+        self.stage_channels = [self._scaled(row.out) for row in firsts]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map (N, C, H, W) to a map for each of ``out_indices``."""
