@@ -184,39 +184,53 @@ def plan(tasks: list[str], seeds: list[int]) -> Iterator[Run]:
                 yield Run(task, network, init, seed)
 
 
+def records(task: str, network: str = '*', init: str = '*') -> list[dict]:
+    """Return the records of a task's runs, by network, start and seed."""
+    paths = sorted(RECORDS.glob(f'{task}_{network}_{init}_*.json'))
+    return [json.loads(path.read_text()) for path in paths]
+
+
 def scores(task: str, network: str, init: str) -> dict[int, float]:
     """Return the final score of each seed, of the test part where there is one."""
-    found = {}
-    for path in sorted(RECORDS.glob(f'{task}_{network}_{init}_*.json')):
-        done = json.loads(path.read_text())
-        found[done['seed']] = done['test'] or done['curve'][-1][1]
-    return found
+    return {
+        run['seed']: run['test'] or run['curve'][-1][1]
+        for run in records(task, network, init)
+    }
 
 
 def table() -> str:
-    """Return two Markdown tables: the settings, and paired differences between them."""
-    rows = [
-        '| task | network | from random weights | pretrained |',
-        '|' + '---|' * 4,
+    """Return Markdown tables: pretraining, transfer, paired differences, the budget."""
+    rows = ['| pretrained on Tiny ImageNet | top-1, % |', '|---|--:|']
+    for network in PRETRAINED:
+        found = scores('pretraining', network, 'random')
+        rows += [f'| {network} | {spread(found)} |'] * bool(found)
+    rows += [
+        '',
+        '| task, network | from random weights | pretrained |',
+        '|---|--:|--:|',
     ]
     for task, what in TRANSFER.items():
         for network in what.networks:
-            both = [
-                spread(list(scores(task, network, init).values()))
-                for init in ('random', 'pretrained')
-            ]
-            rows.append(f'| {task} | {network} | ' + ' | '.join(both) + ' |')
-    rows += ['', '| difference, paired by seed | |', '|---|---|']
+            both = [scores(task, network, init) for init in ('random', 'pretrained')]
+            row = f'| {task}, {network} | {" | ".join(map(spread, both))} |'
+            rows += [row] * any(both)
+    rows += ['', '| difference, paired by seed | | |', '|---|--:|---|']
     for label, first, second in differences():
         one, two = scores(*first), scores(*second)
-        gains = [one[seed] - two[seed] for seed in one if seed in two]
-        rows.append(f'| {label} | {spread(gains)} {verdict(gains)} |')
+        gains = {seed: one[seed] - two[seed] for seed in one if seed in two}
+        row = f'| {label} | {spread(gains, "+")} | {verdict([*gains.values()])} |'
+        rows += [row] * bool(gains)
+    rows += ['', '| task | runs | core hours |', '|---|--:|--:|']
+    for task in ('pretraining', *TRANSFER):
+        runs = records(task)
+        hours = sum(run['seconds'] for run in runs) / 3600
+        rows += [f'| {task} | {len(runs)} | {hours:.1f} |'] * bool(runs)
     return '\n'.join(rows)
 
 
 def differences() -> Iterator[tuple[str, Setting, Setting]]:
     """Return the questions of docs/results.md: what is compared with what."""
-    for task in ('bccd', 'camvid'):
+    for task in ('bccd', 'camvid', 'camvid-320'):
         for network in TRANSFER[task].networks:
             yield (
                 f'{task}, {network}: pretrained - random',
@@ -233,59 +247,61 @@ def differences() -> Iterator[tuple[str, Setting, Setting]]:
         ('camvid-d32', OURS, TIMM),
     ):
         for init in ('random', 'pretrained'):
-            if scores(task, other, init):
-                label = f'{task}, {init}: {one} - {other}'
-                yield label, (task, one, init), (task, other, init)
+            label = f'{task}, {init}: {one} - {other}'
+            yield label, (task, one, init), (task, other, init)
     for one, two in (('camvid', 'camvid-d32'), ('camvid-d8', 'camvid')):
         label = f'{one} - {two}, {OURS}, pretrained'
         yield label, (one, OURS, 'pretrained'), (two, OURS, 'pretrained')
 
 
-def spread(values: list[float]) -> str:
-    """Return mean and standard deviation of values, and their number."""
+def spread(values: dict[int, float], sign: str = '') -> str:
+    """Return mean and standard deviation over the seeds, and their number."""
     if not values:
-        return ''
-    deviation = f' ± {statistics.stdev(values):.2g}' if len(values) > 1 else ''
-    return f'{statistics.mean(values):.3g}{deviation} ({len(values)})'
+        return '-'
+    found = list(values.values())
+    digits = 3 if max(map(abs, found)) < 1 else 2  # AP to 1, the others in percent
+    mean = f'{statistics.mean(found):{sign}.{digits}f}'
+    if len(found) == 1:
+        return f'{mean} (1)'
+    return f'{mean} ± {statistics.stdev(found):.{digits}f} ({len(found)})'
 
 
 def verdict(gains: list[float]) -> str:
     """Return better or worse, or a tie where the seeds spread by as much."""
-    if len(gains) < 2 or abs(statistics.mean(gains)) <= statistics.stdev(gains):
-        return 'tie' if len(gains) > 1 else ''
+    if len(gains) < 2:
+        return 'one run'
+    if abs(statistics.mean(gains)) <= statistics.stdev(gains):
+        return 'tie'
     return 'better' if statistics.mean(gains) > 0 else 'worse'
 
 
 def plot(target: Path) -> None:
-    """Draw the curves of each task, of every seed, and the final scores as bars."""
+    """Draw the curves of every run, and the final scores as bars, dots for the seeds."""
     from matplotlib import pyplot as plt
 
-    networks = {'pretraining': PRETRAINED}
-    networks |= {task: what.networks for task, what in TRANSFER.items()}
-    tasks = [task for task in networks if list(RECORDS.glob(f'{task}_*.json'))]
-    figure, axes = plt.subplots(
-        2, len(tasks), figsize=(4 * len(tasks), 7), squeeze=False
-    )
+    tasks = [t for t in ('pretraining', 'bccd', 'camvid', 'camvid-320') if records(t)]
+    size = 4 * len(tasks), 7
+    figure, axes = plt.subplots(2, len(tasks), figsize=size, squeeze=False)
+    networks = [*PRETRAINED, TIMM, CUT]
     styles = {'random': ':', 'pretrained': '-'}
     for (curves, bars), task in zip(axes.T, tasks):
-        for i, network in enumerate(networks[task]):
+        names = [name for name in networks if records(task, name)]
+        for i, name in enumerate(names):
+            color = f'C{networks.index(name)}'
             for shift, init in ((-0.2, 'random'), (0.2, 'pretrained')):
-                for path in sorted(RECORDS.glob(f'{task}_{network}_{init}_*.json')):
-                    steps, values = zip(*json.loads(path.read_text())['curve'])
-                    curves.plot(steps, values, styles[init], color=f'C{i}')
-                final = list(scores(task, network, init).values())
+                for run in records(task, name, init):
+                    curves.plot(*zip(*run['curve']), styles[init], color=color)
+                final = list(scores(task, name, init).values())
                 if final:
-                    face = f'C{i}' if init == 'pretrained' else 'white'
-                    bars.bar(
-                        i + shift, statistics.mean(final), 0.4, color=face, ec=f'C{i}'
-                    )
-                    bars.plot([i + shift] * len(final), final, 'k.')
+                    face = color if init == 'pretrained' else 'white'
+                    at, mean = i + shift, statistics.mean(final)
+                    bars.bar(at, mean, 0.4, color=face, edgecolor=color)
+                    bars.plot([at] * len(final), final, 'k.')
         curves.set_title(task)
-        curves.set_xlabel('epoch' if task in ('pretraining', 'bccd') else 'iteration')
-        names = networks[task]
+        curves.set_xlabel('iteration' if task.startswith('camvid') else 'epoch')
         bars.set_xticks(range(len(names)), names, rotation=20, ha='right')
-    axes[0, 0].set_ylabel('validation: top-1 / AP / mIoU')
-    axes[1, 0].set_ylabel('final; dots are seeds')
+    axes[0, 0].set_ylabel('validation: top-1, AP or mIoU')
+    axes[1, 0].set_ylabel('final')
     axes[0, -1].plot([], [], 'k:', label='random weights')
     axes[0, -1].plot([], [], 'k-', label='pretrained')
     axes[0, -1].legend()

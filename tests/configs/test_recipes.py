@@ -312,23 +312,20 @@ def test_lraspp_is_mmsegs_where_the_window_is_the_map_and_serves_smaller_maps():
 @pytest.mark.parametrize(
     ('first', 'others', 'part', 'key'),
     [
-        ('segmentation/ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py',
-         ['ghostnetv2-1.0-d32', 'mobilenet-v2-d16', 'timm-ghostnetv2-1.0-d32'],
-         'decode_head', 'in_channels'),
-        ('classification/ghostnetv2-1.0_sign-digits.py', ['mobilenet-v3-large'],
-         'head', 'act_cfg'),
         ('detection/retinanet_ghostnetv2-1.0_bccd-320.py',
          ['timm-ghostnetv2-1.0', 'ghostnetv1-1.1', 'mobilenet-v2'],
          'neck', 'in_channels'),
         ('segmentation/ghostnetv2-1.0-d16_deeplabv3plus_camvid-224x224.py',
          ['ghostnetv1-1.1-d16', 'mobilenet-v2-d16'],
          'decode_head', 'in_channels c1_in_channels'),
+        ('segmentation/ghostnetv2-1.0-d32_deeplabv3plus_camvid-224x224.py',
+         ['timm-ghostnetv2-1.0-d32'], 'decode_head', 'in_channels'),
         ('classification/ghostnetv2-1.0_tiny-imagenet-100.py',
          ['ghostnetv1-1.1', 'mobilenet-v3-large'], 'head', 'in_channels act_cfg'),
     ],
 )  # fmt: skip
 def test_compared_configs_differ_in_their_backbones_alone(first, others, part, key):
-    ours = re.search(r'ghostnetv2-1\.0(-d16)?', first)[0]
+    ours = re.search(r'ghostnetv2-1\.0(-d\d+)?', first)[0]
     rests = []
     for other in (ours, *others):
         cfg = load(first.replace(ours, other)).to_dict()
