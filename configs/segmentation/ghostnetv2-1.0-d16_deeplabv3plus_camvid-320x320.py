@@ -13,7 +13,7 @@ crop = dict(type='RandomCrop', crop_size=(320, 320), cat_max_ratio=0.75, ignore_
 train_pipeline = [*_base_.train_pipeline[:2], resize, crop, *_base_.train_pipeline[4:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-max_iters = 10000
+max_iters = 6000
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
