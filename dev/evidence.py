@@ -202,8 +202,8 @@ def table() -> str:
     """Return Markdown tables: pretraining, transfer, paired differences, the budget."""
     rows = ['| pretrained on Tiny ImageNet | top-1, % |', '|---|--:|']
     for network in PRETRAINED:
-        found = scores('pretraining', network, 'random')
-        rows += [f'| {network} | {spread(found)} |'] * bool(found)
+        if found := scores('pretraining', network, 'random'):
+            rows.append(f'| {network} | {spread(found)} |')
     rows += [
         '',
         '| task, network | from random weights | pretrained |',
@@ -212,19 +212,20 @@ def table() -> str:
     for task, what in TRANSFER.items():
         for network in what.networks:
             both = [scores(task, network, init) for init in ('random', 'pretrained')]
-            row = f'| {task}, {network} | {" | ".join(map(spread, both))} |'
-            rows += [row] * any(both)
+            if any(both):
+                rows.append(f'| {task}, {network} | {" | ".join(map(spread, both))} |')
     rows += ['', '| difference, paired by seed | | |', '|---|--:|---|']
     for label, first, second in differences():
         one, two = scores(*first), scores(*second)
         gains = {seed: one[seed] - two[seed] for seed in one if seed in two}
-        row = f'| {label} | {spread(gains, "+")} | {verdict([*gains.values()])} |'
-        rows += [row] * bool(gains)
+        if gains:
+            decided = verdict([*gains.values()])
+            rows.append(f'| {label} | {spread(gains, "+")} | {decided} |')
     rows += ['', '| task | runs | core hours |', '|---|--:|--:|']
     for task in ('pretraining', *TRANSFER):
-        runs = records(task)
-        hours = sum(run['seconds'] for run in runs) / 3600
-        rows += [f'| {task} | {len(runs)} | {hours:.1f} |'] * bool(runs)
+        if runs := records(task):
+            hours = sum(run['seconds'] for run in runs) / 3600
+            rows.append(f'| {task} | {len(runs)} | {hours:.1f} |')
     return '\n'.join(rows)
 
 
