@@ -94,20 +94,24 @@ def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) 
     """Quantize by ONNX Runtime's static quantization.
 
     The range of an activation is the mean of its extremes over the images: their minima
-    and maxima follow a few bright ones. Boxes, which need more bits, stay in float32.
+    and maxima follow a few bright ones. The image itself would be cut off at that mean:
+    its convolution stays in float32, as boxes do, which need more bits.
     """
+    import onnx
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):
         def get_next(self) -> Feed | None:
             return next(inputs, None)
 
+    nodes = onnx.load(path).graph.node
     quantization.quantize_static(
         path,
         out,
         Reader(),
         quant_format=quantization.QuantFormat.QDQ,
         op_types_to_quantize=['Conv', 'Gemm', 'MatMul'],
+        nodes_to_exclude=[next(n.name for n in nodes if n.op_type == 'Conv')],
         per_channel=True,
         reduce_range=seven_bits,
         activation_type=quantization.QuantType.QUInt8,

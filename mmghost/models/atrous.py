@@ -9,7 +9,6 @@ and columns is the map of the strided network (docs/segmentation.md).
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -20,8 +19,11 @@ class SplitPhases(nn.Module):
         """Map (N, C, H, W) to (4 * N, C, ceil(H / 2), ceil(W / 2))."""
         n, c, h, w = x.shape
         half_h, half_w = (h + 1) // 2, (w + 1) // 2
-        # An odd side gets its last row or column again: all phases have one size.
-        x = F.pad(x, [0, 2 * half_w - w, 0, 2 * half_h - h], mode='replicate')
+        if h % 2 or w % 2 or torch.jit.is_tracing():  # a trace serves all sizes
+            # An odd side gets its last row or column again: all phases have one size.
+            # Not by F.pad: compiled on a CPU, torch 2.14 fails in its backward.
+            x = torch.cat([x, x[:, :, h // 2 * 2 :]], dim=2)
+            x = torch.cat([x, x[..., w // 2 * 2 :]], dim=3)
         # Slices, not a reshape: torch.export can prove their sizes.
         even, odd = x[:, :, ::2], x[:, :, 1::2]
         phases = [even[..., ::2], even[..., 1::2], odd[..., ::2], odd[..., 1::2]]

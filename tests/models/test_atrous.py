@@ -101,3 +101,18 @@ def test_merging_undoes_splitting(size):
     assert phases.shape == (12, 2, (size[0] + 1) // 2, (size[1] + 1) // 2)
     assert torch.equal(phases[4], x[1, :, ::2, ::2])
     assert torch.equal(MergePhases()(phases, size), x)
+
+
+@pytest.mark.slow  # compiles ten seconds each
+@pytest.mark.parametrize('size', [(8, 6), (7, 7)])
+def test_compiled_it_has_the_same_gradients(size):
+    """Between convolutions, which a compiler keeps channels-last."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), SplitPhases(), nn.Conv2d(8, 4, 1))
+    x = image(2, 3, size[0] + 2, size[1] + 2)
+    gradients = []
+    for forward in (network, torch.compile(network)):
+        network.zero_grad()
+        forward(x).square().mean().backward()
+        gradients.append(network[0].weight.grad.clone())
+    assert relative_error(*gradients) < 1e-5
+    torch._dynamo.reset()
