@@ -3,8 +3,8 @@
 Each FILE is LABEL=PATH[@RUNTIME][@bf16]; the first one of a batch size is the reference.
 
 Example:
-    python -m dev.file_speed --size 224 224 --batch 1 --threads 1 2 \
-        timm=timm.onnx ours=out/model.onnx ov=out/model.onnx@openvino@bf16
+    python -m dev.file_speed timm=timm.onnx ours=out/model.onnx \
+        ov=out/model.onnx@openvino@bf16 --size 224 224 --batch 1 --threads 1 2
 """
 
 import argparse
