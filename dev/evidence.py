@@ -219,7 +219,7 @@ def table() -> str:
         one, two = scores(*first), scores(*second)
         gains = {seed: one[seed] - two[seed] for seed in one if seed in two}
         if gains:
-            decided = verdict([*gains.values()])
+            decided = verdict(*(list(each.values()) for each in (gains, one, two)))
             rows.append(f'| {label} | {spread(gains, "+")} | {decided} |')
     rows += ['', '| task | runs | core hours |', '|---|--:|--:|']
     for task in ('pretraining', *TRANSFER):
@@ -267,13 +267,14 @@ def spread(values: dict[int, float], sign: str = '') -> str:
     return f'{mean} ± {statistics.stdev(found):.{digits}f} ({len(found)})'
 
 
-def verdict(gains: list[float]) -> str:
-    """Return better or worse, or a tie where the seeds spread by as much."""
+def verdict(gains: list[float], *seeds: list[float]) -> str:
+    """Return better or worse, or a tie where pairs or either's seeds spread by as much."""
     if len(gains) < 2:
         return 'one run'
-    if abs(statistics.mean(gains)) <= statistics.stdev(gains):
+    mean = statistics.mean(gains)
+    if abs(mean) <= max(map(statistics.stdev, (gains, *seeds))):
         return 'tie'
-    return 'better' if statistics.mean(gains) > 0 else 'worse'
+    return 'better' if mean > 0 else 'worse'
 
 
 def plot(target: Path) -> None:
@@ -307,7 +308,9 @@ def plot(target: Path) -> None:
     axes[0, -1].plot([], [], 'k-', label='pretrained')
     axes[0, -1].legend()
     figure.tight_layout()
-    figure.savefig(target)
+    # The same runs give the same file.
+    plt.rcParams['svg.hashsalt'] = 'mmghost'
+    figure.savefig(target, metadata={'Date': None})
 
 
 def main() -> None:

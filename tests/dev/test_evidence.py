@@ -3,22 +3,27 @@
 import json
 from dataclasses import asdict
 
-from dev.evidence import RECORDS, Run, table
+from dev.evidence import OURS, RECORDS, Run, table
 
 
 def test_the_tables_pair_the_seeds_of_both_starts(tmp_path, monkeypatch):
     monkeypatch.setattr('dev.evidence.RECORDS', tmp_path)
     scores = {
-        ('random', 0): 0.3, ('random', 1): 0.5, ('random', 2): 0.9,
-        ('pretrained', 0): 0.5, ('pretrained', 1): 0.6,
-    }  # fmt: skip
-    for setting, score in scores.items():
-        run = Run('bccd', 'mobilenet-v2', *setting, curve=[(4, 0.1), (8, score)])
-        run.record.write_text(json.dumps(asdict(run)))
+        ('mobilenet-v2', 'random'): [0.30, 0.36, 0.34],
+        ('mobilenet-v2', 'pretrained'): [0.50, 0.53],
+        (OURS, 'pretrained'): [0.51, 0.54],
+    }
+    for (network, init), finals in scores.items():
+        for seed, final in enumerate(finals):
+            run = Run('bccd', network, init, seed, curve=[(4, 0.1), (8, final)])
+            run.record.write_text(json.dumps(asdict(run)))
     rows = table().splitlines()
-    assert '| bccd, mobilenet-v2 | 0.567 ± 0.306 (3) | 0.550 ± 0.071 (2) |' in rows
+    assert '| bccd, mobilenet-v2 | 0.333 ± 0.031 (3) | 0.515 ± 0.021 (2) |' in rows
     label = 'bccd, mobilenet-v2: pretrained - random'
-    assert f'| {label} | +0.150 ± 0.071 (2) | better |' in rows
+    assert f'| {label} | +0.185 ± 0.021 (2) | better |' in rows
+    # The pairs differ by less than the seeds of either network.
+    label = f'bccd, pretrained: {OURS} - mobilenet-v2'
+    assert f'| {label} | +0.010 ± 0.000 (2) | tie |' in rows
 
 
 def test_the_results_page_has_the_tables_of_the_records(root, monkeypatch):
