@@ -203,7 +203,7 @@ def table() -> str:
     rows = ['| pretrained on Tiny ImageNet | top-1, % |', '|---|--:|']
     for network in PRETRAINED:
         if found := scores('pretraining', network, 'random'):
-            rows.append(f'| {network} | {spread(found)} |')
+            rows.append(f'| {network} | {spread(found, 2)} |')
     rows += [
         '',
         '| task, network | from random weights | pretrained |',
@@ -213,14 +213,16 @@ def table() -> str:
         for network in what.networks:
             both = [scores(task, network, init) for init in ('random', 'pretrained')]
             if any(both):
-                rows.append(f'| {task}, {network} | {" | ".join(map(spread, both))} |')
+                cells = ' | '.join(spread(each, digits(task)) for each in both)
+                rows.append(f'| {task}, {network} | {cells} |')
     rows += ['', '| difference, paired by seed | | |', '|---|--:|---|']
     for label, first, second in differences():
         one, two = scores(*first), scores(*second)
         gains = {seed: one[seed] - two[seed] for seed in one if seed in two}
         if gains:
             decided = verdict(*(list(each.values()) for each in (gains, one, two)))
-            rows.append(f'| {label} | {spread(gains, "+")} | {decided} |')
+            gain = spread(gains, digits(first[0]), '+')
+            rows.append(f'| {label} | {gain} | {decided} |')
     rows += ['', '| task | runs | core hours |', '|---|--:|--:|']
     for task in ('pretraining', *TRANSFER):
         if runs := records(task):
@@ -255,12 +257,16 @@ def differences() -> Iterator[tuple[str, Setting, Setting]]:
         yield label, (one, OURS, 'pretrained'), (two, OURS, 'pretrained')
 
 
-def spread(values: dict[int, float], sign: str = '') -> str:
+def digits(task: str) -> int:
+    """Return the digits behind the point: AP is of 1, the others are in percent."""
+    return 3 if task == 'bccd' else 2
+
+
+def spread(values: dict[int, float], digits: int, sign: str = '') -> str:
     """Return mean and standard deviation over the seeds, and their number."""
     if not values:
         return '-'
     found = list(values.values())
-    digits = 3 if max(map(abs, found)) < 1 else 2  # AP to 1, the others in percent
     mean = f'{statistics.mean(found):{sign}.{digits}f}'
     if len(found) == 1:
         return f'{mean} (1)'
