@@ -203,7 +203,7 @@ def table() -> str:
     rows = ['| pretrained on Tiny ImageNet | top-1, % |', '|---|--:|']
     for network in PRETRAINED:
         if found := scores('pretraining', network, 'random'):
-            rows.append(f'| {network} | {spread(found, 2)} |')
+            rows.append(f'| {network} | {spread(found, "pretraining")} |')
     rows += [
         '',
         '| task, network | from random weights | pretrained |',
@@ -213,7 +213,7 @@ def table() -> str:
         for network in what.networks:
             both = [scores(task, network, init) for init in ('random', 'pretrained')]
             if any(both):
-                cells = ' | '.join(spread(each, digits(task)) for each in both)
+                cells = ' | '.join(spread(each, task) for each in both)
                 rows.append(f'| {task}, {network} | {cells} |')
     rows += ['', '| difference, paired by seed | | |', '|---|--:|---|']
     for label, first, second in differences():
@@ -221,7 +221,7 @@ def table() -> str:
         gains = {seed: one[seed] - two[seed] for seed in one if seed in two}
         if gains:
             decided = verdict(*(list(each.values()) for each in (gains, one, two)))
-            gain = spread(gains, digits(first[0]), '+')
+            gain = spread(gains, first[0], '+')
             rows.append(f'| {label} | {gain} | {decided} |')
     rows += ['', '| task | runs | core hours |', '|---|--:|--:|']
     for task in ('pretraining', *TRANSFER):
@@ -257,16 +257,12 @@ def differences() -> Iterator[tuple[str, Setting, Setting]]:
         yield label, (one, OURS, 'pretrained'), (two, OURS, 'pretrained')
 
 
-def digits(task: str) -> int:
-    """Return the digits behind the point: AP is of 1, the others are in percent."""
-    return 3 if task == 'bccd' else 2
-
-
-def spread(values: dict[int, float], digits: int, sign: str = '') -> str:
+def spread(values: dict[int, float], task: str, sign: str = '') -> str:
     """Return mean and standard deviation over the seeds, and their number."""
     if not values:
         return '-'
     found = list(values.values())
+    digits = 3 if task == 'bccd' else 2  # AP is of 1, the others are in percent
     mean = f'{statistics.mean(found):{sign}.{digits}f}'
     if len(found) == 1:
         return f'{mean} (1)'

@@ -91,11 +91,10 @@ def quantize(
 
 
 def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) -> None:
-    """Quantize by ONNX Runtime's static quantization.
+    """Quantize by ONNX Runtime, all but boxes and the image's convolution.
 
-    The range of an activation is the mean of its extremes over the images: their minima
-    and maxima follow a few bright ones. The image itself would be cut off at that mean:
-    its convolution stays in float32, as boxes do, which need more bits.
+    The range of an activation is the mean of its extremes over the images, for minima and
+    maxima follow a few bright ones. It would cut off the image; boxes need more bits.
     """
     import onnx
     from onnxruntime import quantization
@@ -131,11 +130,9 @@ def to_int8_openvino(path: str, inputs: Iterator[Feed], out: str, *_: bool) -> N
     import openvino
 
     images = list(inputs)
+    options = dict(preset=nncf.QuantizationPreset.MIXED, subset_size=len(images))
     model = openvino.Core().read_model(path)
-    mixed = nncf.QuantizationPreset.MIXED
-    model = nncf.quantize(
-        model, nncf.Dataset(images), preset=mixed, subset_size=len(images)
-    )
+    model = nncf.quantize(model, nncf.Dataset(images), **options)
     openvino.save_model(model, out, compress_to_fp16=False)
 
 

@@ -20,8 +20,7 @@ class SplitPhases(nn.Module):
         n, c, h, w = x.shape
         half_h, half_w = (h + 1) // 2, (w + 1) // 2
         if h % 2 or w % 2 or torch.jit.is_tracing():  # a trace serves all sizes
-            # An odd side gets its last row or column again: all phases have one size.
-            # Not by F.pad: compiled on a CPU, torch 2.14 fails in its backward.
+            # An odd side's last is repeated; F.pad's gradient fails compiled (torch 2.14).
             x = torch.cat([x, x[:, :, h // 2 * 2 :]], dim=2)
             x = torch.cat([x, x[..., w // 2 * 2 :]], dim=3)
         # Slices, not a reshape: torch.export can prove their sizes.
