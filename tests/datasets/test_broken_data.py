@@ -121,7 +121,7 @@ def test_broken_data_are_named_with_a_remedy_and_nothing_is_written(own, case):
         ('coco', dict(classes=['ring', 'ring']), 'classes: has ring more than once'),
         ('coco', dict(model='yolo'), '--model yolo: for detection it is one of'),
         ('folders', dict(model='yolov3'), 'for classification it is one of none'),
-        ('maps', dict(width=1.3), '--width: for segmentation change widen_factor'),
+        ('maps', dict(width=1.3), '--width 1.3: for segmentation only 1.0'),
         ('coco', dict(weights='coco/trane.json'), 'did you mean train.json'),
         ('coco', dict(train='coco'), 'coco has no labels (coco/train.json, coco/val.json)'),
         ('coco', dict(images='coco/pix'), '--images or --val-images coco/pix: there is no'),
@@ -142,13 +142,24 @@ def test_a_config_is_replaced_only_with_overwrite(own):
     Path('mine.py').write_text('precious = True\n')
     with pytest.raises(UserError, match='--overwrite replaces it'):
         write('coco')
-    before = Path(TRAIN).read_text()
-    Path(TRAIN).write_text('')
-    with pytest.raises(UserError, match='Expecting value'):
-        write('coco', overwrite=True)
-    assert Path('mine.py').read_text() == 'precious = True\n'
-    Path(TRAIN).write_text(before)
     assert write('coco', overwrite=True).classes
+
+
+def test_an_error_leaves_the_config_and_what_was_converted_before(own):
+    def files() -> dict[Path, bytes]:
+        paths = [Path('mine.py'), *Path('mine_data').rglob('*.png')]
+        return {path: path.read_bytes() for path in paths}
+
+    write('maps', label_values='012345678')
+    before = files()
+    train, val = (
+        sorted(Path('maps/ann_dir', part).iterdir()) for part in ('train', 'val')
+    )
+    shutil.copy(train[1], train[0])
+    val[0].write_bytes(b'')
+    with pytest.raises(UserError, match='cannot be read as a label map'):
+        write('maps', label_values='012345678', overwrite=True)
+    assert files() == before
 
 
 def test_classes_and_images_without_objects_are_noted(own):

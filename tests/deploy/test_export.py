@@ -376,7 +376,10 @@ def test_results_of_a_folder_have_the_names_of_their_images(root):
         (['--fixed', '--to', 'litert', 'ncnn'], '--fixed goes with --to onnx'),
         (['--fixed', '--batch', '0'], '--batch 0: must be at least 1, with --fixed'),
         (['--batch', '4'], '--batch 4: must be at least 1, with --fixed'),
+        (['--fixed', '--batch', '2', '--raw'], '--batch 2: .* not with --raw'),
         (['--seven-bits'], '--seven-bits goes with --int8'),
+        (['--max-drop', '0'], '--max-drop goes with --int8'),
+        (['--opset', '0'], '--opset 0: must be 11 to 20'),
         (
             ['--int8', '--cfg-options', 'train_dataloader.dataset.data_root=nowhere'],
             'train_dataloader.dataset.*: there is no .*nowhere',

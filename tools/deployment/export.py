@@ -104,13 +104,16 @@ def check_options(args: argparse.Namespace, cfg: Config) -> None:
         UserError: If one does not.
     """
     for flag, targets in TAKE.items():
-        given = getattr(args, flag[2:].replace('-', '_')) not in (None, False)
+        value = getattr(args, flag[2:].replace('-', '_'))
+        given = value is not None and value is not False  # 0 is given
         if given and not set(targets) & set(args.to):
             raise UserError(f'{flag} goes with --to {" or ".join(targets)}')
         if given and flag in ('--max-drop', '--seven-bits') and args.int8 is None:
             raise UserError(f'{flag} goes with --int8')
-    if args.batch is not None and (args.batch < 1 or not args.fixed):
-        raise UserError(f'--batch {args.batch}: must be at least 1, with --fixed')
+    if args.batch is not None and (args.batch < 1 or not args.fixed or args.raw):
+        raise UserError(
+            f'--batch {args.batch}: must be at least 1, with --fixed, not with --raw'
+        )
     if args.int8 is not None:
         if not (cfg.get('test_dataloader') and cfg.get('test_evaluator')):
             raise UserError(
@@ -126,7 +129,8 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     check_options(args, cfg)
     images = (args.batch or 1) if args.fixed else None
-    how = dict(size=args.size, raw=args.raw, fixed=images, opset=args.opset or OPSET)
+    opset = OPSET if args.opset is None else args.opset
+    how = dict(size=args.size, raw=args.raw, fixed=images, opset=opset)
     exports = []
     for export in export_files(cfg, args.checkpoint, args.to, args.out, **how):
         exports.append(export)

@@ -1,4 +1,4 @@
-r"""Run an exported file on images, with its runtime, NumPy and OpenCV alone.
+r"""Run an exported file on images, with its runtime, NumPy and OpenCV alone (.pte: torch).
 
 Examples:
     python tools/deployment/run_model.py retinanet.onnx image.jpg --out seen.png

@@ -7,6 +7,7 @@ import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import jinja2
@@ -100,20 +101,26 @@ def new_config(
     job = Job(task, (train, val), data, choices, machine, note)
     plan = {'segmentation': _segmentation, 'classification': _classification}
     before = path.read_bytes() if path.exists() else None
-    is_new = not data.exists()
-    try:
-        text = _render(path, job, **plan.get(task, _detection)(job))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding='utf-8')
-        problems = preflight(Config.fromfile(out), SPLITS, note=lambda line: None)
-        raise_if_fatal(problems, lambda line: note(line.removeprefix('preflight: ')))
-    except BaseException:
-        if is_new:
+    with TemporaryDirectory() as folder:
+        saved = Path(folder, 'data')
+        if data.exists():
+            shutil.copytree(data, saved)
+        try:
+            text = _render(path, job, **plan.get(task, _detection)(job))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding='utf-8')
+            problems = preflight(Config.fromfile(out), SPLITS, note=lambda line: None)
+            raise_if_fatal(
+                problems, lambda line: note(line.removeprefix('preflight: '))
+            )
+        except BaseException:
             shutil.rmtree(data, ignore_errors=True)
-        path.unlink(missing_ok=True)
-        if before is not None:
-            path.write_bytes(before)
-        raise
+            if saved.exists():
+                shutil.copytree(saved, data)
+            path.unlink(missing_ok=True)
+            if before is not None:
+                path.write_bytes(before)
+            raise
     return path
 
 
@@ -127,7 +134,10 @@ def _check_arguments(task: str, out: Path, choices: Choices, overwrite: bool) ->
         known = ', '.join(models) or 'none'
         raise UserError(f'--model {choices.model}: for {task} it is one of {known}')
     if task == 'segmentation' and choices.width != 1.0:
-        raise UserError('--width: for segmentation change widen_factor in the config')
+        raise UserError(
+            f'--width {choices.width}: for segmentation only 1.0; what another one changes is '
+            'in configs/segmentation/ghostnetv2-1.3-d8_deeplabv3_4xb4-160k_ade20k-512x512.py'
+        )
     for value in (*choices.label_values, *choices.ignore_label):
         if not re.fullmatch(r'\d+(,\d+,\d+)?', value):
             raise UserError(

@@ -1,6 +1,6 @@
-"""Run an exported file without torch: a runtime, NumPy and OpenCV are enough.
+"""Run an exported file: a runtime, NumPy and OpenCV are enough, with ExecuTorch torch.
 
-Nothing in here imports torch or the rest of mmghost, and all imports are relative: the
+Nothing else in here imports torch or the rest of mmghost, and all imports are relative: the
 folder can be copied to a device, or loaded by its path as ``tools/deployment/run_model.py``
 does. Each ``*_backend.py`` runs one kind of file.
 """

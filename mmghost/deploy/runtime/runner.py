@@ -24,7 +24,7 @@ BACKENDS = {
     'openvino': ('openvino', ('.onnx', '.xml')),
     'ncnn': ('ncnn', ('.param',)),
     'litert': ('ai-edge-litert', ('.tflite',)),
-    'executorch': ('executorch', ('.pte',)),
+    'executorch': ('executorch torch', ('.pte',)),
 }
 
 
