@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +125,9 @@ def output_paths(source: str, images: Sequence[str], out: str) -> list[str]:
     start = source if os.path.isdir(source) else os.path.dirname(source)
     names = [Path(os.path.relpath(path, start or '.')) for path in images]
     stems = [name.with_suffix('') for name in names]  # a.jpg may lie beside a.png
+    times = Counter(stems)
     return [
-        os.path.join(out, f'{stem if stems.count(stem) == 1 else name}.png')
+        os.path.join(out, f'{stem if times[stem] == 1 else name}.png')
         for name, stem in zip(names, stems)
     ]
 

@@ -112,7 +112,8 @@ def check_samples(
         if time.monotonic() >= end:
             break
         opened.append(entry['img_path'])
-        fault = image_fault(opened[-1], load, decode)
+        # A loading transform of the user's own may read what OpenCV cannot.
+        fault = load and image_fault(opened[-1], load, decode)
         faults += [f'{opened[-1]} {fault}'] if fault else []
         if maps and not fault:
             try:
@@ -124,7 +125,7 @@ def check_samples(
         what = f'{len(faults)} of {len(opened)} images opened cannot be used: '
         remedy = 'replace them, or convert images to 8-bit PNG or JPEG'
         return [Problem(path, f'{what}{examples(faults)} - {remedy}')], len(opened)
-    problems = list(_check_range(opened[:16], path, load))
+    problems = list(_check_range(opened[:16], path, load)) if load else []
     if opened and maps and dataset.metainfo.get('classes'):
         problems += _check_labels(dataset, held, path, len(opened))
     return problems, len(opened)

@@ -1,5 +1,6 @@
 """All checks of a config and of the data that it names."""
 
+import inspect
 import os
 import re
 import time
@@ -67,7 +68,8 @@ def preflight(
             problems += _check_classes(cfg, dataset, path)
             numbers = getattr(dataset, 'folder_to_idx', {})
             folders = folders or numbers
-            if differ := sorted(numbers.keys() ^ folders.keys()):
+            # A part with a list has no class folders.
+            if numbers and (differ := sorted(numbers.keys() ^ folders.keys())):
                 what = f'its class folders are not those of train: {examples(differ)}'
                 problems.append(Problem(path, f'{what} - make them; one may be empty'))
             left = deadline - time.monotonic()
@@ -103,6 +105,11 @@ def build_datasets(cfg: Config, loader: str) -> list[tuple[str, BaseDataset]]:
             cls = find_class(DATASETS, node.get('type'), cfg)
             # mmengine says which types there are in place of an unknown one.
             if cls is None or issubclass(cls, BaseDataset):
+                takes = inspect.signature(cls or BaseDataset).parameters.values()
+                if not any(
+                    p.name == 'lazy_init' or p.kind == p.VAR_KEYWORD for p in takes
+                ):
+                    continue  # it cannot be built without its data
                 scope = cfg.get('default_scope') or scope_of(cfg)
                 with DefaultScope.overwrite_default_scope(scope):
                     built.append((path, DATASETS.build({**node, 'lazy_init': True})))

@@ -34,35 +34,37 @@ def is_whole(path: str | os.PathLike) -> bool:
         return False
 
 
-def _head(path: str | os.PathLike) -> bytes:
-    try:
-        with open(path, 'rb') as file:
-            return file.read(2)
-    except OSError:
-        return b''
-
-
 def last_whole(work_dir: str | os.PathLike) -> Path | None:
     """Return the checkpoint to resume from, or None if the folder has none.
 
-    It is the one that mmengine noted as the last. If a crash cut that short, it is the
-    latest one before it that is whole.
+    It is the one that mmengine noted as the last, also elsewhere (``out_dir``). If a
+    crash cut that short, it is the latest one before it that is whole.
 
     Raises:
-        UserError: If there are checkpoints, but none is whole.
+        UserError: If there are checkpoints, but none is whole or to be found.
     """
     work_dir = Path(work_dir)
     regular = re.compile(r'(epoch|iter)_(\d+)\.pth')
-    found = {path: regular.fullmatch(path.name) for path in work_dir.glob('*.pth')}
+    note, last, folders = work_dir / 'last_checkpoint', '', [work_dir]
+    if note.is_file():
+        last = note.read_text().strip()
+        beside = work_dir / Path(last).name  # the folder may have been moved or copied
+        if not beside.is_file():
+            folders.append(Path(last).parent)
+    paths = [path for folder in folders for path in folder.glob('*.pth')]
+    found = {path: regular.fullmatch(path.name) for path in paths}
     numbers = {path: int(match[2]) for path, match in found.items() if match}
     candidates = sorted(numbers, key=numbers.get, reverse=True)
-    note = work_dir / 'last_checkpoint'
-    if note.is_file():
-        noted = Path(note.read_text().strip())
-        beside = work_dir / noted.name  # the folder may have been moved or copied
-        candidates.insert(0, beside if beside.is_file() else noted)
+    if last:
+        candidates.insert(0, folders[-1] / Path(last).name)
+    candidates = [path for path in dict.fromkeys(candidates) if path.is_file()]
+    if last and not candidates:
+        raise UserError(
+            f'{note} names {last}, which is not there: name it, --resume PATH or URL, or '
+            'remove that note to start anew'
+        )
     broken: list[str] = []
-    for path in dict.fromkeys(filter(Path.is_file, candidates)):
+    for path in candidates:
         if is_whole(path):
             if broken:
                 text = f'{", ".join(broken)} was cut short; resuming from {path.name}, the '
@@ -104,7 +106,9 @@ def read_checkpoint(source: str) -> dict[str, Any]:
     if not HAS_SAFE_GLOBALS:
         with local_path(source) as path:
             if format_of(path, source) == TORCH:
-                if _head(path) == b'PK' and not is_whole(path):
+                with path.open('rb') as file:
+                    is_zip = file.read(2) == b'PK'
+                if is_zip and not is_whole(path):
                     raise UserError(f'{source}: is cut short or damaged')
                 return CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
     file = read(source)
@@ -113,7 +117,8 @@ def read_checkpoint(source: str) -> dict[str, Any]:
 
 def for_mmengine(source: str, content: dict[str, Any]) -> str:
     """Return a path that mmengine can read: ``source``, or a copy that names it."""
-    if _head(Path(source).expanduser())[:1] in (b'P', b'\x80'):  # torch: zip, pickle
+    path = Path(source).expanduser()
+    if path.is_file() and format_of(path, source) == TORCH:
         return source
     folder = tempfile.mkdtemp(prefix='mmghost-')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -145,6 +145,11 @@ def _set_launcher(cfg: Config, launcher: str) -> None:
     cfg.launcher = launcher
     if launcher == 'none' or get_device() != 'cpu':
         return
+    if 'RANK' not in os.environ:
+        raise UserError(
+            f'--launcher {launcher} needs GPUs; without, use torchrun, as '
+            'tools/dist_train.sh does, with --launcher pytorch'
+        )
     cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {}).update(backend='gloo')
     if cfg.get('model_wrapper_cfg') is None:
         unused = cfg.get('find_unused_parameters', False)
@@ -183,8 +188,10 @@ def _set_checkpoint(cfg: Config, resume: str | None) -> None:
         resume = 'auto'  # the config itself says so
     if resume == 'auto':
         found = last_whole(cfg.work_dir)
-        cfg.resume, cfg.load_from = bool(found), found and str(found)
-        if found is None:
+        cfg.resume = found is not None
+        if cfg.resume:
+            cfg.load_from = str(found)
+        else:
             text = f'--resume: no checkpoint in {cfg.work_dir}; starting anew'
             print_log(text, 'current', level=30)
     elif resume is not None:

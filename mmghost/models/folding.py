@@ -27,13 +27,12 @@ def fold(model: nn.Module) -> int:
         The number of batch norms that were folded.
     """
     folded = 0
-    uses = Counter(
-        id(child) for module in model.modules() for child in module.children()
-    )
+    uses = Counter(id(child) for m in model.modules() for child in m.children())
     for module in list(model.modules()):
         children = list(module.named_children())
         for name, child in children:
-            if isinstance(child, RepConv):
+            norm = isinstance(child, RepConv) and child.convs[0].bn
+            if getattr(norm, 'running_mean', None) is not None:
                 folded += sum(isinstance(m, _BatchNorm) for m in child.modules())
                 setattr(module, name, folded_branches(child))
         # mmcv's ConvModule registers its norm behind the convolution in every order.

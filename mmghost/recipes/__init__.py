@@ -4,12 +4,7 @@ The release trains with timm. timm's own optimizer, schedule and augmentation ar
 here, so using them needs timm; importing this package does not.
 """
 
-from .optimizers import (
-    AutoAmpOptimWrapper,
-    MergedGroupsConstructor,
-    RMSpropTF,
-    TimmEMA,
-)
+from .optimizers import AutoAmpOptimWrapper, MergedGroupsConstructor, RMSpropTF, TimmEMA
 from .schedules import NoisyStepLR, NoisyStepMomentum
 from .transforms import TimmRandAugment
 

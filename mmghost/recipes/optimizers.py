@@ -85,9 +85,7 @@ class TimmEMA(ExponentialMovingAverage):
             ``device`` of mmengine's averages.
 
     Example:
-        >>> custom_hooks = [
-        ...     dict(type='EMAHook', ema_type='mmghost.TimmEMA', momentum=1e-4)
-        ... ]
+        >>> ema = dict(type='EMAHook', ema_type='mmghost.TimmEMA', momentum=1e-4)
     """
 
     def __init__(self, model: nn.Module, momentum: float = 1e-4, **kwargs: Any) -> None:
@@ -95,3 +93,11 @@ class TimmEMA(ExponentialMovingAverage):
         # mmengine copies the weights at step 0. Counted from 1, the update falls on the
         # last iteration of an interval, which is the one that steps the optimizer.
         self.steps.fill_(1)
+
+        def start(*_: Any) -> None:
+            if self.steps == 1:  # not resumed
+                self.module.load_state_dict(model.state_dict())
+            handle.remove()
+
+        # mmengine builds the average before it initializes or loads the weights.
+        handle = model.register_forward_pre_hook(start)

@@ -29,7 +29,9 @@ CONTAINERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
 
 # A model of timm on the Hub, and a file in any repository there.
 _HUB_NAME = re.compile(r'(?:hf[-_]hub:)?(timm/[\w.-]+)')
-_HUB_URL = re.compile(r'https://huggingface\.co/([^/]+/[^/]+)/resolve/([^/]+)/([^?]+)')
+_HUB_URL = re.compile(
+    r'https://huggingface\.co/([^/]+/[^/]+)/resolve/([^/]+)/([^?#]+)(\?|$)'
+)
 _VERSIONS = ('_100', 'v2_100', 'v2_130', 'v2_160', 'v3_100')
 _TIMM = [f'timm/ghostnet{version}.in1k' for version in _VERSIONS]
 _OFFLINE = (
@@ -98,10 +100,11 @@ def format_of(path: Path, source: str) -> str:
     # By the first bytes: the release's `.pth.tar` files are no archives.
     with path.open('rb') as file:
         head = file.read(512)
+    # Behind the length of the header, which can begin as the others do.
+    if head[4:9] == b'\0\0\0\0{':
+        return SAFETENSORS
     if head.startswith((b'PK', b'\x80')) or head[257:262] == b'ustar':
         return TORCH
-    if head[4:9] == b'\0\0\0\0{':  # behind the length of the header
-        return SAFETENSORS
     if mindspore.looks_like(head):
         return MINDSPORE
     hint = f'begins with {head[:20]!r}' if head else 'is empty'
@@ -192,11 +195,17 @@ def local_path(source: str) -> Iterator[Path]:
     elif found := _HUB_NAME.fullmatch(source):
         yield _from_hub(source, found[1])
     elif found := _HUB_URL.match(source):
-        yield _from_hub(source, *found.groups())
+        yield _from_hub(source, *found.group(1, 2, 3))
     elif source.startswith(('http://', 'https://')):
         yield _from_url(source)
     elif '://' in source:
-        with fileio.get_local_path(source) as path:
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(fileio.get_local_path(source))
+            except Exception as error:  # each backend has its own
+                raise WeightsError(
+                    f'{source}: cannot be fetched ({error!r}); download it, and give its path'
+                ) from error
             yield Path(path)
     elif path.is_dir():
         raise WeightsError(f'{source}: is a folder; name a file in it')

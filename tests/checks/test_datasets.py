@@ -1,10 +1,21 @@
 """Folders, lists and class names of the three toolboxes."""
 
 import pytest
+from mmcv.transforms import BaseTransform
+from mmengine.dataset import BaseDataset
 
 from mmghost.errors import UserError
 
-from .data import coco, folders, folders_config, found, only, segmentation, write_image
+from .data import (
+    NAMES,
+    coco,
+    folders,
+    folders_config,
+    found,
+    only,
+    segmentation,
+    write_image,
+)
 
 WRITERS = {'mmdet': coco, 'mmseg': segmentation, 'mmpretrain': folders}
 tasks = pytest.mark.parametrize('write', WRITERS.values(), ids=WRITERS)
@@ -88,6 +99,33 @@ def test_class_folders_of_val_must_be_those_of_train(tmp_path):
     assert problem.where == 'val_dataloader.dataset'
     assert 'its class folders are not those of train: ant' in problem.what
     (tmp_path / 'val/ant').mkdir()  # the remedy
+    assert found(cfg) == []
+
+
+def test_a_part_with_a_list_has_no_class_folders(tmp_path):
+    cfg = folders(tmp_path, NAMES)
+    (tmp_path / 'val.txt').write_text('cat/0.jpg 0\ndog/1.jpg 1\n')
+    cfg.val_dataloader.dataset.ann_file = 'val.txt'
+    assert found(cfg) == []
+
+
+def test_what_only_a_transform_of_the_user_can_read_is_not_decoded(tmp_path):
+    cfg = folders(tmp_path)
+    (tmp_path / 'train/cat/0.jpg').write_bytes(b'raw')
+    assert 'cannot be decoded' in only(cfg).what
+    own = type('ReadRaw', (BaseTransform,), dict(transform=lambda self, x: x))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.dataset.pipeline = [dict(type=own)]
+    assert found(cfg) == []
+
+
+def test_a_dataset_that_takes_no_lazy_init_is_left_alone(tmp_path):
+    class Own(BaseDataset):
+        def __init__(self, root: str) -> None:
+            super().__init__(data_root=root)
+
+    cfg = folders(tmp_path)
+    cfg.train_dataloader.dataset = dict(type=Own, root='nowhere')
     assert found(cfg) == []
 
 

@@ -79,6 +79,12 @@ def test_resume_finds_checkpoints_of_moved_and_copied_folders_and_elsewhere(tmp_
     (other / 'iter_40.pth').unlink()
     assert last_whole(copied) == copied / 'iter_40.pth'
     assert last_whole(other) == first / 'iter_40.pth'
+    save(first / 'iter_20.pth')
+    cut(first / 'iter_40.pth')
+    assert last_whole(other) == first / 'iter_20.pth'
+    (tmp_path / 'last_checkpoint').write_text('s3://bucket/iter_40.pth')
+    with pytest.raises(UserError, match=r'names s3://bucket/iter_40.pth, which is not'):
+        last_whole(tmp_path)
 
 
 def test_no_checkpoint_is_not_an_error_but_broken_ones_alone_are(tmp_path):
@@ -193,9 +199,11 @@ def test_a_config_that_did_not_change_is_not_mentioned():
 
 
 def test_resuming_without_a_checkpoint_starts_from_the_beginning(tmp_path, shapes):
-    cfg = load_config(write_config(tmp_path, 'classification', shapes))
-    prepare_train(cfg, resume='auto')
-    assert (cfg.resume, cfg.load_from) == (False, None)
+    path = write_config(tmp_path, 'classification', shapes)
+    for start in (None, str(save(tmp_path / 'start.pth'))):
+        cfg = load_config(path, {'load_from': start})
+        prepare_train(cfg, resume='auto')
+        assert (cfg.resume, cfg.load_from) == (False, start)
 
 
 @pytest.mark.parametrize('name', ['bare.pth', 'bare.safetensors'])

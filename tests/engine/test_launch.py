@@ -245,6 +245,14 @@ def test_an_option_that_leads_nowhere_is_refused(toy, key, words):
         load_config(toy(), {key: 1})
 
 
+def test_processes_that_nobody_numbered_are_refused_without_a_gpu(toy, monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    monkeypatch.delenv('RANK', raising=False)
+    cfg = load_config(toy())
+    with pytest.raises(UserError, match=r'--launcher slurm needs GPUs; .*torchrun'):
+        prepare_train(cfg, launcher='slurm')
+
+
 def test_scaling_lr_without_a_base_batch_size_is_refused(toy):
     cfg = load_config(toy(more='del auto_scale_lr'))
     with pytest.raises(UserError, match='base_batch_size=N'):

@@ -38,6 +38,13 @@ default_hooks.update(checkpoint=dict(by_epoch=True, interval=1, save_best=None))
 log_processor = dict(by_epoch=True)
 optim_wrapper.update(clip_grad=dict(max_norm=1.0))  # so long a toy would diverge
 """
+BY_ITERATION = """
+model['backbone'].update(drop_path_rate=0.2)
+pipeline[1] = dict(type='RandomResizedCrop', scale=64)
+train_dataloader.update(sampler=dict(type='InfiniteSampler', shuffle=True))
+train_cfg.update(max_iters=6, val_interval=9)
+default_hooks.update(checkpoint=dict(by_epoch=False, interval=3, save_best=None))
+"""
 BATCH_NORM = "\nmodel['backbone'].pop('norm_cfg')\n"
 STATES = ('state_dict', 'optimizer', 'param_schedulers')
 
@@ -285,6 +292,22 @@ def test_resuming_by_epochs_repeats_augmentation_and_dropout(tmp_path, shapes, t
     train(path, {'work_dir': str(halves), 'train_cfg.max_epochs': 1})
     train(path, {'work_dir': str(halves)}, resume='auto')
     assert_same_training(whole / 'epoch_2.pth', halves / 'epoch_2.pth')
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_resuming_by_iterations_repeats_augmentation_and_dropout(
+    tmp_path, shapes, workers
+):
+    path = write_config(tmp_path, 'classification', shapes, BY_ITERATION)
+    loading = {
+        'train_dataloader.num_workers': workers,
+        'train_dataloader.persistent_workers': workers > 0,
+    }
+    whole, halves = tmp_path / 'whole', tmp_path / 'halves'
+    train(path, {'work_dir': str(whole), **loading})
+    train(path, {'work_dir': str(halves), 'train_cfg.max_iters': 3, **loading})
+    train(path, {'work_dir': str(halves), **loading}, resume='auto')
+    assert_same_training(whole / 'iter_6.pth', halves / 'iter_6.pth')
 
 
 def wait_until_it_logs(work: Path, process: subprocess.Popen) -> None:

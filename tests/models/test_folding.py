@@ -30,6 +30,13 @@ def test_the_deployed_form_computes_the_same(cls):
         assert relative_error(ours, wanted) < EXACT
 
 
+def test_branches_with_normalizations_of_no_statistics_stay():
+    model = GhostNetV3(0.25, norm_cfg=dict(type='GN', num_groups=1)).eval()
+    deployed = copy.deepcopy(model).switch_to_deploy()
+    x = image(1, 3, 64, 64)
+    assert torch.equal(deployed(x)[-1], model(x)[-1])
+
+
 def test_a_folded_v3_is_a_folded_v2_to_the_tensor():
     v3 = GhostNetV3(deploy=True).state_dict()
     v2 = GhostNetV2(deploy=True).state_dict()

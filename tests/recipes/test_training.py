@@ -162,6 +162,7 @@ def test_the_average_is_timms_after_every_step(accumulate):
     wrapper.initialize_count_status(model, 0, 20 * accumulate)
     # A decay with which 20 steps move the average far.
     average = TimmEMA(model, momentum=0.05, interval=accumulate)
+    model[0].reset_parameters()  # as a runner does, after it
     theirs = ModelEma(model, decay=0.95)
     before = model[0].weight.detach().clone()
     for iteration in range(20 * accumulate):

@@ -118,7 +118,25 @@ def test_without_a_network_the_hub_is_asked_once(hub):
     assert time.monotonic() - start < 10  # huggingface_hub's own six tries take 23 s
 
 
+def test_a_remote_file_that_cannot_be_had_is_refused():
+    with pytest.raises(
+        WeightsError, match=r'gs://b/x.pth: cannot be fetched .*its path'
+    ):
+        read('gs://b/x.pth')
+
+
 # Formats. -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('first', [0x50, 0x80], ids=['of a zip', 'of a pickle'])
+def test_safetensors_are_known_whatever_the_length_of_their_header(tmp_path, first):
+    safetensors = pytest.importorskip('safetensors.torch')
+    contents = (
+        safetensors.save({'a': torch.ones(1)}, dict(pad='x' * n)) for n in range(256)
+    )
+    content = next(found for found in contents if found[0] == first)
+    (tmp_path / 'a.bin').write_bytes(content)
+    assert read(tmp_path / 'a.bin').format == 'safetensors'
 
 
 @pytest.mark.skipif(not HAS_SAFE_GLOBALS, reason='torch < 2.6')

@@ -14,6 +14,7 @@ import importlib.util
 import json
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -107,9 +108,9 @@ def result_paths(folder: str, images: list[Path], source: Path) -> list[Path]:
     names = [image.relative_to(start) for image in images]
     # Two images may differ in their suffix only.
     stems = [name.with_suffix('') for name in names]
+    times = Counter(stems)
     return [
-        Path(folder)
-        / (name.with_suffix('.png') if stems.count(stem) == 1 else f'{name}.png')
+        Path(folder) / (name.with_suffix('.png') if times[stem] == 1 else f'{name}.png')
         for name, stem in zip(names, stems)
     ]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import get_worker_info
 
 from ...registry import HOOKS, register
@@ -33,11 +33,16 @@ class ExactResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Put a seeding step in front of every pipeline.
 
-        Workers that a training by iterations started before keep theirs; there mmengine
-        runs through the data up to the place where it resumes, so the result is the same.
+        Trainings by iterations: if the sampler cannot skip what was seen, mmengine runs
+        through the data up to there, and so do the numbers drawn, also of workers that
+        older versions start before this hook.
         """
-        step = SeedSample(runner.seed, get_rank(), self.epoch)
-        for transforms in pipelines(runner.train_dataloader.dataset):
+        loader = runner.train_dataloader
+        size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', 1)
+        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        skipped = runner.iter if by_iter and hasattr(loader.sampler, 'skip') else 0
+        step = SeedSample(runner.seed, get_rank(), self.epoch, size, skipped)
+        for transforms in pipelines(loader.dataset):
             if not isinstance(transforms[0], SeedSample):
                 transforms.insert(0, step)
 
@@ -57,24 +62,40 @@ class SeedSample:
         seed: The seed of the training.
         rank: The process.
         epoch: One number, shared with the process that counts the epochs.
+        batch_size: Number of samples that a worker loads before it is another's turn.
+        skipped: Number of batches that were seen before the workers started.
     """
 
-    def __init__(self, seed: int, rank: int, epoch: torch.Tensor) -> None:
+    def __init__(
+        self,
+        seed: int,
+        rank: int,
+        epoch: torch.Tensor,
+        batch_size: int = 1,
+        skipped: int = 0,
+    ) -> None:
         self.seed = seed
         self.rank = rank
         self.epoch = epoch
+        self.batch_size = batch_size
+        self.skipped = skipped
         self._count = 0
         self._counted = -1
 
     def __call__(self, results: dict) -> dict:
-        """Seed by the epoch and the number of the sample in this worker."""
+        """Seed by the epoch, worker and number of the sample, as if nothing was skipped."""
         epoch = int(self.epoch)
         if epoch != self._counted:
             self._count, self._counted = 0, epoch
-        self._count += 1
         info = get_worker_info()
-        worker = 0 if info is None else info.id + 1
-        seed_everything(self.seed, self.rank, epoch, self._count, worker)
+        workers, worker = (1, 0) if info is None else (info.num_workers, info.id)
+        own, place = divmod(self._count, self.batch_size)
+        self._count += 1
+        # Workers take turns, so the batch would have been another one's.
+        turn, worker = divmod(self.skipped + own * workers + worker, workers)
+        count = turn * self.batch_size + place + 1
+        worker = 0 if info is None else worker + 1
+        seed_everything(self.seed, self.rank, epoch, count, worker)
         return results
 
 
