@@ -76,8 +76,8 @@ def _check_categories(
 ) -> Iterator[Problem]:
     """Check that each category stands once, and the classes are categories.
 
-    mmdet numbers the entries of the classes. It leaves out a class that is not there
-    without a word, and shifts the labels of those behind it.
+    mmdet numbers the entries of the classes, in the order of the file. It leaves out a
+    class that is not there without a word, and shifts the labels of those behind it.
     """
     used = {entry['category_id'] for entry in content['annotations']}
     ids = defaultdict(list)
@@ -93,6 +93,13 @@ def _check_categories(
         hint = did_you_mean(unknown[0], ids, 1)
         what = f'has no category {examples(unknown)}, but {examples([*ids], 10)}{hint}'
         yield Problem(path, f'{what} - set metainfo=dict(classes=...) and num_classes')
+    elif (listed := [name for name in ids if name in classes]) != [
+        *dict.fromkeys(classes)
+    ]:
+        what = (
+            f'mmdet numbers the classes as its categories stand, {examples(listed, 10)}'
+        )
+        yield Problem(path, f'{what} - write metainfo.classes in that order')
 
 
 def _check_boxes(

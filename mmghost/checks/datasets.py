@@ -17,7 +17,6 @@ from .images import check_files, image_fault, image_size, is_hidden, load_image
 from .problems import Problem, check_text
 from .toolbox import option_key
 
-_IGNORED = 255  # by mmseg's losses and metrics
 _CONVERT = 'new_config.py writes label maps that fit (--label-values, --ignore-label)'
 _PACKAGES = {'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'mmghost'}
 
@@ -163,15 +162,15 @@ def _check_labels(
     classes = dataset.metainfo['classes']
     zero = ' (after reduce_zero_label)' * dataset.reduce_zero_label
     last = len(classes) - 1
-    wrong = sorted(held.keys() - {*range(last + 1), _IGNORED, dataset.ignore_index})
+    wrong = sorted(held.keys() - {*range(last + 1), dataset.ignore_index})
     unseen = [f'{name} ({i})' for i, name in enumerate(classes) if i not in held]
     if wrong:
         what = f'label maps hold {examples(wrong, 5)}{zero}, such as {held[wrong[0]]}; '
-        what += f'the classes go from 0 to {last}, {_IGNORED} is ignored - correct the '
+        what += f'the classes go from 0 to {last}, {dataset.ignore_index} is ignored - correct the '
         yield Problem(where, f'{what}classes; {_CONVERT}')
     elif unseen and where.startswith('train'):
         what = f'no pixel of {count} label maps is {examples(unseen)}{zero}'
-        if only := len(unseen) >= last and _IGNORED in held:
-            what += f'; {_IGNORED} is ignored: if it is a class, {_CONVERT}'
+        if only := len(unseen) >= last and dataset.ignore_index in held:
+            what += f'; {dataset.ignore_index} is ignored: if it is a class, {_CONVERT}'
         what += ' - check the order of the classes, or take them out'
         yield Problem(where, what, only or len(unseen) > last)

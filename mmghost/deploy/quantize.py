@@ -1,4 +1,4 @@
-"""Exported files in int8, by the quantizer of each runtime."""
+"""Files in int8, by the quantizer of each runtime: weights by channel."""
 
 import importlib.util
 import random
@@ -46,8 +46,6 @@ def quantize(
 ) -> tuple[str, dict[str, float], dict[str, float]]:
     """Quantize a file, and keep it if it scores nearly as well on the test set.
 
-    Weights are quantized by channel, activations by tensor.
-
     Args:
         cfg: The config that it was exported with; images of its training set, prepared
             as for a test, say which values occur.
@@ -64,6 +62,7 @@ def quantize(
     Raises:
         UserError: If there are no images, the file cannot be quantized, or it loses more;
             it is not kept then.
+        FileError: If a training image does not fit a file of one size.
     """
     suffix = Path(path).suffix
     runner = Runner(path)
@@ -77,9 +76,10 @@ def quantize(
         QUANTIZERS[suffix](path, feeds, partial, seven_bits)
         write_metadata(partial, replace(runner.metadata, precision='int8'))
         before, after = (evaluate(cfg, file) for file in (path, partial))
-        end = next(end for end in METRICS if any(m.endswith(end) for m in before))
+        names = [name for name in before if name != 'ms']
+        end = next(end for end in METRICS if any(m.endswith(end) for m in names))
         # Of boxes, and of masks if there are any.
-        for metric in (metric for metric in before if metric.endswith(end)):
+        for metric in (name for name in names if name.endswith(end)):
             scale = 100 if 'mAP' in metric else 1
             drop = round(scale * (before[metric] - after[metric]), 2)
             if not drop <= max_drop:

@@ -6,16 +6,7 @@ from mmengine.dataset import BaseDataset
 
 from mmghost.errors import UserError
 
-from .data import (
-    NAMES,
-    coco,
-    folders,
-    folders_config,
-    found,
-    only,
-    segmentation,
-    write_image,
-)
+from .data import coco, folders, folders_config, found, only, segmentation, write_image
 
 WRITERS = {'mmdet': coco, 'mmseg': segmentation, 'mmpretrain': folders}
 tasks = pytest.mark.parametrize('write', WRITERS.values(), ids=WRITERS)
@@ -103,7 +94,7 @@ def test_class_folders_of_val_must_be_those_of_train(tmp_path):
 
 
 def test_a_part_with_a_list_has_no_class_folders(tmp_path):
-    cfg = folders(tmp_path, NAMES)
+    cfg = folders(tmp_path, ('cat', 'dog'))
     (tmp_path / 'val.txt').write_text('cat/0.jpg 0\ndog/1.jpg 1\n')
     cfg.val_dataloader.dataset.ann_file = 'val.txt'
     assert found(cfg) == []

@@ -119,6 +119,14 @@ def test_the_config_has_classes_paths_and_heads_of_the_data(own):
     assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (3, 2)
 
 
+def test_mmdet_numbers_the_classes_as_they_are_asked_for(own):
+    edit_json(VAL, lambda c: c['categories'].reverse())
+    cfg = write('coco', classes=CLASSES[2::-1])
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        content = json.loads(Path(loader.dataset.ann_file).read_text())
+        assert [e['name'] for e in content['categories'][:3]] == CLASSES[2::-1]
+
+
 @pytest.mark.parametrize(
     ('model', 'width'),
     [('retinanet', 1.6), ('faster-rcnn', 1.0), ('yolov3', 1.3), ('rtmdet', 1.0)],

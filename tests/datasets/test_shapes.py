@@ -204,5 +204,7 @@ def test_the_number_of_objects_is_chosen_and_other_shapes_are_overwritten(tmp_pa
     options = dict(train=6, val=1, size=128, only='coco', progress=False)
     first = make_shapes(tmp_path, objects=[1], **options)
     assert first.instances == dict(train=6, val=1)
+    (tmp_path / 'ade').mkdir()  # of others
     second = make_shapes(tmp_path, objects=[2, 3], overwrite=True, **options)
+    assert (tmp_path / 'ade').exists()
     assert second.made and 12 <= second.instances['train'] <= 18

@@ -21,6 +21,7 @@ from mmghost.deploy.converters import OPSET, TARGETS
 from mmghost.deploy.export import OPSETS, export_files
 from mmghost.deploy.parity import NO_OBJECTS
 from mmghost.deploy.quantize import QUANTIZERS, quantize, training_images
+from mmghost.deploy.runtime import FileError
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
 from mmghost.errors import UserError, cli_main
@@ -150,9 +151,12 @@ def main() -> None:
     for export in exports:
         if args.int8 is not None and Path(export.path).suffix in QUANTIZERS:
             drop = 1.0 if args.max_drop is None else args.max_drop
-            out, before, after = quantize(
-                cfg, export.path, args.int8, drop, args.seven_bits
-            )
+            try:
+                out, before, after = quantize(
+                    cfg, export.path, args.int8, drop, args.seven_bits
+                )
+            except FileError as error:
+                raise UserError(f'--int8: {error}') from error
             for name, value in after.items():
                 print(f'{out}: {name} {value:.4f}, float32 {before[name]:.4f}')
 

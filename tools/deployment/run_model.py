@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
@@ -140,13 +141,21 @@ def check_arguments(args: argparse.Namespace, task: str) -> None:
         sys.exit(f'error: --score-thr {args.score_thr:g}: scores go from 0 to 1')
 
 
+def write(path: Path, pixels: Any) -> None:
+    """Write an image, and make its folder."""
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), pixels):
+        sys.exit(f'error: {path} cannot be written')
+
+
 def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     """Run as the command line says."""
     runner = runtime.Runner(args.file, args.backend, args.threads, args.bf16)
     if args.facts:
         print(json.dumps(asdict(runner.metadata), indent=2, ensure_ascii=False))
         return
-    import cv2
     from mmghost_runtime.drawing import draw
     from mmghost_runtime.images import read_image
 
@@ -155,26 +164,31 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     images = find_images(source)
     maps = result_paths(args.label_maps or '', images, source)
     drawings = drawing_paths(args.out or '', images, source) if args.out else maps
-    for path, label_map, drawing in zip(images, maps, drawings):
-        image = read_image(path, runner.metadata.orientation)
-        start = time.perf_counter()
-        result = runner.predict(image)
-        seconds = time.perf_counter() - start
-        summary = result.summary(classes, args.score_thr)
-        line = f'{path}: {summary}, {1000 * seconds:.0f} ms'
-        if args.json:
-            found[str(path)] = result.to_dict(classes)
-        if args.label_maps:
-            label_map.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(label_map), result.to_gray(classes))
-        if args.out:
-            drawing.parent.mkdir(parents=True, exist_ok=True)
-            drawn = draw(image, result, runner.metadata, args.score_thr)
-            cv2.imwrite(str(drawing), drawn[..., ::-1])
-            line += f' -> {drawing}'
-        print(line)
+    written = maps * bool(args.label_maps) + drawings * bool(args.out)
+    if lost := {p.resolve() for p in written} & {p.resolve() for p in images}:
+        sys.exit(f'error: {min(lost)} would be overwritten: name another folder')
     if args.json:
-        Path(args.json).write_text(json.dumps(found, ensure_ascii=False))
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for path, label_map, drawing in zip(images, maps, drawings):
+            image = read_image(path, runner.metadata.orientation)
+            start = time.perf_counter()
+            result = runner.predict(image)
+            seconds = time.perf_counter() - start
+            summary = result.summary(classes, args.score_thr)
+            line = f'{path}: {summary}, {1000 * seconds:.0f} ms'
+            if args.json:
+                found[str(path)] = result.to_dict(classes)
+            if args.label_maps:
+                write(label_map, result.to_gray(classes))
+            if args.out:
+                drawn = draw(image, result, runner.metadata, args.score_thr)
+                write(drawing, drawn[..., ::-1])
+                line += f' -> {drawing}'
+            print(line)
+    finally:  # one damaged image does not cost the others
+        if args.json:
+            Path(args.json).write_text(json.dumps(found, ensure_ascii=False))
 
 
 def main() -> None:

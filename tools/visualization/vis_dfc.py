@@ -19,6 +19,8 @@ import numpy as np
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
 from mmghost.analysis import AttentionMaps, attention_maps, default_shape
 from mmghost.analysis.attention_maps import to_input
+from mmghost.deploy.runtime import FileError
+from mmghost.deploy.runtime.images import read_image
 from mmghost.engine.launch import load_config
 from mmghost.engine.options import add_cfg_options
 from mmghost.engine.predict import Predictor
@@ -99,7 +101,10 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     if 'output_stride' in cfg.model.backbone:  # the same attention, in whole maps
         cfg.model.backbone.output_stride = 32
-    image = mmcv.imread(args.image, channel_order='rgb')
+    try:
+        image = read_image(args.image)
+    except FileError as error:
+        raise UserError(str(error)) from error
     query = None
     if args.query:
         query = args.query[1] / image.shape[0], args.query[0] / image.shape[1]

@@ -248,7 +248,7 @@ def _match(folder: str, names: Sequence[str]) -> dict[str, str]:
     real = [os.path.relpath(path, folder) for path in list_images(folder)]
     index = {os.path.splitext(name)[0].lower(): name for name in real}
     index |= {name.lower(): name for name in real}
-    found = {}
+    found = {name: name for name in {*real}.intersection(names)}
     for name in names:
         for text in (name.lower(), re.sub(r'(\s+-?\d+)+$', '', name.lower())):
             parts = re.split(r'[\\/]+', text)

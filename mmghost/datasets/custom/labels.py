@@ -1,6 +1,7 @@
 """Labels of objects in any form as a COCO JSON: VOC, YOLO and labelme by supervision."""
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -51,7 +52,13 @@ def read_part(job: Any, split: str, classes: Sequence[str]) -> Part:
         if orphans := find_orphans(files):
             what = f'no image in {files.folder} and are left out: {examples(orphans)}'
             job.note(f'{path}: {len(orphans)} label files have {what}')
-    if changed:
+    # mmdet numbers categories as they stand.
+    entries, order = part.content['categories'], {n: i for i, n in enumerate(classes)}
+    before = [*entries]
+    known = {entry['name'] for entry in entries}
+    if known <= order.keys() or order.keys() <= known:  # else the checks say so
+        entries.sort(key=lambda entry: order.get(entry['name'], len(order)))
+    if changed or entries != before:
         part = part._replace(ann_file=(job.data / f'{split}.json').as_posix())
         job.data.mkdir(parents=True, exist_ok=True)
         Path(part.ann_file).write_text(json.dumps(part.content), encoding='utf-8')
@@ -140,6 +147,12 @@ def _read(
         content = json.loads(text)
         if not isinstance(content, dict) or 'shapes' not in content:
             raise ValueError('no label file of labelme')
+        kinds = [
+            shape.setdefault('shape_type', 'polygon') for shape in content['shapes']
+        ]
+        if others := {*kinds} - {'polygon', 'rectangle'}:
+            what = f'shapes of the kinds {examples(sorted(others))} are not read'
+            raise ValueError(f'{what}, only polygons and rectangles')
         said = content.get('imageHeight'), content.get('imageWidth')
         text = json.dumps({**content, 'imagePath': '0' + Path(image).suffix.lower()})
     else:
@@ -150,14 +163,20 @@ def _read(
     if all(said) and (*said,) != size:  # many tools leave it out, or write 0
         said = 'x'.join(map(str, said[::-1]))
         raise ValueError(f'it is for {said} px, the image is {size[1]}x{size[0]}')
-    # Four numbers in YOLO's files are a box, more are a polygon.
+    # Four numbers in YOLO's files are a box, more are its keypoints or a polygon.
     rows = [line.split() for line in text.splitlines() if line.strip()]
-    outlined, is_yolo = [len(row) > 6 for row in rows], suffix == '.txt'
+    posed = 5 + math.prod(options.get('kpt_shape', [0]))
+    outlined, is_yolo = (
+        [len(row) not in (5, 6, posed) for row in rows],
+        suffix == '.txt',
+    )
+    if suffix == '.json':
+        outlined = [kind == 'polygon' for kind in kinds]
     others = {row[0] for row in rows} - set(map(str, range(len(classes))))
     if is_yolo and others:
         remedy = 'give data.yaml, classes.txt or --classes'
         raise ValueError(f'class {examples(sorted(others))} has no name: {remedy}')
-    masks = masks and (any(outlined) or not is_yolo)
+    masks = masks and (any(outlined) or suffix == '.xml')
     # supervision reads folders: make one of this file.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -187,7 +206,7 @@ def _read(
         box = [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
         entry = dict(bbox=box, area=box[2] * box[3], iscrowd=0)
         entry['category_id'] = dataset.classes[int(found.class_id[i])]
-        if masks and (not is_yolo or outlined[i]) and found.mask[i].any():
+        if masks and (suffix == '.xml' or outlined[i]) and found.mask[i].any():
             rle = mask_api.encode(np.asfortranarray(found.mask[i].astype(np.uint8)))
             entry['area'] = float(mask_api.area(rle))
             entry['segmentation'] = dict(rle, counts=rle['counts'].decode())

@@ -15,7 +15,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ...checks import preflight, raise_if_fatal
-from ...checks.images import image_size, is_hidden, list_images
+from ...checks.images import SUFFIXES, image_size, is_hidden, list_images
 from ...errors import UserError, did_you_mean, examples, near_file
 from ...models import GhostNetV2
 from .finding import read_classes
@@ -98,6 +98,10 @@ def new_config(
     if choices.light is None:
         choices = choices._replace(light=machine.gpus == 0)
     data = path.with_name(f'{path.stem}_data')
+    for place in (train, val, *choices[:4]):
+        if place and Path(place).resolve().is_relative_to(data.resolve()):
+            what = f'what is converted goes to {data}, where {place} is'
+            raise UserError(f'--out {out}: {what}: give the config another name')
     job = Job(task, (train, val), data, choices, machine, note)
     plan = {'segmentation': _segmentation, 'classification': _classification}
     before = path.read_bytes() if path.exists() else None
@@ -143,6 +147,10 @@ def _check_arguments(task: str, out: Path, choices: Choices, overwrite: bool) ->
             raise UserError(
                 f'{value}: label maps have numbers or colors (RED,GREEN,BLUE)'
             )
+    for flag, least in (('size', 32), ('batch', 1), ('epochs', 1)):
+        value = getattr(choices, flag)
+        if value is not None and value < least:
+            raise UserError(f'--{flag} {value}: must be at least {least}')
     if weights != 'none' and '://' not in weights and not os.path.isfile(weights):
         raise UserError(
             f'--weights: there is no file {weights}{near_file(weights)}; --weights none '
@@ -214,6 +222,11 @@ def _segmentation(job: Job) -> dict[str, Any]:
             f'in a classes.txt beside the folders of the maps; there are {len(classes)} '
             f'classes and {len(values)} --label-values'
         )
+    if len(classes) == 1:
+        raise UserError(
+            f'{classes[0]} alone cannot be told from anything: --classes background '
+            f'{classes[0]}, and --label-values if they are not 0 and 1'
+        )
     # mmseg can ignore one value, above those of the classes or below them.
     if len(ignored) > 1 or any(',' in v or 0 < int(v) < len(classes) for v in ignored):
         others = (str(i) for i in range(256) if str(i) not in ignored)
@@ -224,6 +237,7 @@ def _segmentation(job: Job) -> dict[str, Any]:
             for pairs, split in zip((train, val), SPLITS)
         )
         ignored = []
+    is_color = any(',' in value for value in values)
     images = [f'{train.images}/{name}{train.image_suffix}' for name in train.names]
     sides = [max(size) for size in _sizes(images)]
     largest, crop, scale = (4, 192, 512) if choices.light else (16, 512, 2048)
@@ -238,7 +252,7 @@ def _segmentation(job: Job) -> dict[str, Any]:
         train=train, val=val, iterations=plan.epochs * plan.per_epoch,
         dilations=tuple(dict.fromkeys(dilations)),
         scale=min(round(float(np.quantile(sides, 0.9))), scale),
-        palette=[value.split(',') for value in values if ',' in value],
+        palette=[(v.split(',') * 3)[:3] for v in values] if is_color else [],
         # Ignoring 0 moves the classes down, for which mmseg has an option.
         reduce_zero_label=ignored == ['0'],
         ignore_index=next((int(v) for v in ignored if v not in ('0', '255')), None),
@@ -271,7 +285,7 @@ def _classification(job: Job) -> dict[str, Any]:
     return dict(
         template='classification', classes=names, images=images, train=train, val=val,
         plan=make_plan(job.choices, job.machine, len(images), size, largest), side=side,
-        rarest=rarest, fewest=len(members[rarest]),
+        rarest=rarest, fewest=len(members[rarest]), suffixes=SUFFIXES,
     )  # fmt: skip
 
 

@@ -103,7 +103,8 @@ def make_plan(
     """
     size, batch, epochs = choices.size or size, choices.batch, choices.epochs
     if batch is None:
-        batch = min(largest_batch, power_of_two(images / 4))  # some steps in each epoch
+        # Some steps in each epoch; one image cannot be normalized.
+        batch = max(2, min(largest_batch, power_of_two(images / 4)))
         if machine.gpus:
             image_gb = _GB_PER_MEGAPIXEL * size**2 / 1e6
             batch = min(batch, power_of_two(0.8 * machine.memory / image_gb))

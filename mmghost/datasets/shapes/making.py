@@ -137,7 +137,7 @@ def make_shapes(
 
 def _look(out: Path, plan: dict[str, Any], overwrite: bool) -> dict[str, int] | None:
     """Return the counts of instances if the dataset is complete; None if it is to make."""
-    path = out / MANIFEST
+    path, made = out / MANIFEST, {}
     if path.exists():
         manifest = json.loads(path.read_text(encoding='utf-8'))
         if manifest.get('plan') == json.loads(json.dumps(plan)):
@@ -146,12 +146,15 @@ def _look(out: Path, plan: dict[str, Any], overwrite: bool) -> dict[str, int] | 
             raise FileExistsError(
                 f'{out} holds Shapes made with other arguments: --overwrite replaces it'
             )
-        for layout in LAYOUTS:
-            shutil.rmtree(out / layout, ignore_errors=True)
-    elif foreign := [layout for layout in plan['classes'] if (out / layout).exists()]:
+        made = manifest.get('plan', {}).get('classes', {})
+    if foreign := [
+        name for name in {**plan['classes']}.keys() - made if (out / name).exists()
+    ]:
         raise FileExistsError(
             f'{out / foreign[0]} exists, and make_shapes did not make it'
         )
+    for layout in made:
+        shutil.rmtree(out / layout, ignore_errors=True)
     _write(path, json.dumps(dict(plan=plan)))  # without `instances`: not complete
     return None
 
