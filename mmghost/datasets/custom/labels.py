@@ -166,10 +166,8 @@ def _read(
     # Four numbers in YOLO's files are a box, more are its keypoints or a polygon.
     rows = [line.split() for line in text.splitlines() if line.strip()]
     posed = 5 + math.prod(options.get('kpt_shape', [0]))
-    outlined, is_yolo = (
-        [len(row) not in (5, 6, posed) for row in rows],
-        suffix == '.txt',
-    )
+    outlined = [len(row) > 6 and len(row) != posed for row in rows]
+    is_yolo = suffix == '.txt'
     if suffix == '.json':
         outlined = [kind == 'polygon' for kind in kinds]
     others = {row[0] for row in rows} - set(map(str, range(len(classes))))
