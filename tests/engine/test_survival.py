@@ -294,7 +294,7 @@ def test_resuming_by_epochs_repeats_augmentation_and_dropout(tmp_path, shapes, t
     assert_same_training(whole / 'epoch_2.pth', halves / 'epoch_2.pth')
 
 
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('workers', [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_resuming_by_iterations_repeats_augmentation_and_dropout(
     tmp_path, shapes, workers
 ):
