@@ -187,7 +187,7 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
                 line += f' -> {drawing}'
             print(line)
     finally:  # one damaged image does not cost the others
-        if args.json:
+        if found:
             Path(args.json).write_text(json.dumps(found, ensure_ascii=False))
 
 

@@ -98,7 +98,8 @@ def new_config(
     if choices.light is None:
         choices = choices._replace(light=machine.gpus == 0)
     data = path.with_name(f'{path.stem}_data')
-    for place in (train, val, *choices[:4]):
+    maps = choices.train_maps, choices.val_maps
+    for place in (train, val, choices.images, choices.val_images, *maps):
         if place and Path(place).resolve().is_relative_to(data.resolve()):
             what = f'what is converted goes to {data}, where {place} is'
             raise UserError(f'--out {out}: {what}: give the config another name')
