@@ -294,12 +294,20 @@ def test_resuming_by_epochs_repeats_augmentation_and_dropout(tmp_path, shapes, t
     assert_same_training(whole / 'epoch_2.pth', halves / 'epoch_2.pth')
 
 
-@pytest.mark.parametrize('workers', [pytest.param(0, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize(
+    'sampler, workers',
+    [
+        pytest.param('DefaultSampler', 0, marks=pytest.mark.slow),
+        pytest.param('InfiniteSampler', 0, marks=pytest.mark.slow),
+        ('InfiniteSampler', 2),
+    ],
+)
 def test_resuming_by_iterations_repeats_augmentation_and_dropout(
-    tmp_path, shapes, workers
+    tmp_path, shapes, sampler, workers
 ):
     path = write_config(tmp_path, 'classification', shapes, BY_ITERATION)
     loading = {
+        'train_dataloader.sampler.type': sampler,
         'train_dataloader.num_workers': workers,
         'train_dataloader.persistent_workers': workers > 0,
     }

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
-from torch.utils.data import get_worker_info
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import BatchSampler, DataLoader, get_worker_info
 
 from ...registry import HOOKS, register
 
@@ -33,14 +33,13 @@ class ExactResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Put a seeding step in front of every pipeline.
 
-        Trainings by iterations: if the sampler cannot skip what was seen, mmengine runs
-        through the data up to there, and so do the numbers drawn, also of workers that
-        older versions start before this hook.
+        Trainings by iterations: where mmengine cannot skip what was seen, it runs through
+        the data up to there, and so do the numbers drawn, also of workers that older
+        versions start before this hook.
         """
         loader = runner.train_dataloader
         size = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', 1)
-        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
-        skipped = runner.iter if by_iter and hasattr(loader.sampler, 'skip') else 0
+        skipped = runner.iter if skips_unread(runner.train_loop, loader) else 0
         step = SeedSample(runner.seed, get_rank(), self.epoch, size, skipped)
         for transforms in pipelines(loader.dataset):
             if not isinstance(transforms[0], SeedSample):
@@ -105,6 +104,17 @@ def seed_everything(*numbers: int) -> None:
     random.seed(int(words[0]))
     np.random.seed(words[1])
     torch.manual_seed(int(words[2]))
+
+
+def skips_unread(loop: BaseLoop, loader: DataLoader) -> bool:
+    """Return whether mmengine resumes without reading what was seen."""
+    if not isinstance(loop, IterBasedTrainLoop):
+        return False
+    if not hasattr(loop.dataloader_iterator, 'skip_iter'):  # older versions read it
+        return False
+    plain = type(loader.batch_sampler) is BatchSampler
+    sampler = loader.batch_sampler.sampler if plain else loader.sampler
+    return loader.num_workers == 0 or hasattr(sampler, 'skip')
 
 
 def pipelines(dataset: Any) -> Iterator[list]:
