@@ -17,6 +17,8 @@ from mmghost.engine.launch import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+# Workers of a loader that the garbage collector takes are not told, and waited for: 5 s.
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.1
 CLASSES = (
     'circle', 'crescent', 'cross', 'heart', 'ring', 'square', 'star', 'triangle',
 )  # fmt: skip
