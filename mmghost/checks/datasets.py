@@ -166,8 +166,8 @@ def _check_labels(
     unseen = [f'{name} ({i})' for i, name in enumerate(classes) if i not in held]
     if wrong:
         what = f'label maps hold {examples(wrong, 5)}{zero}, such as {held[wrong[0]]}; '
-        what += f'the classes go from 0 to {last}, {dataset.ignore_index} is ignored - correct the '
-        yield Problem(where, f'{what}classes; {_CONVERT}')
+        what += f'the classes go from 0 to {last}, {dataset.ignore_index} is ignored'
+        yield Problem(where, f'{what} - correct the classes; {_CONVERT}')
     elif unseen and where.startswith('train'):
         what = f'no pixel of {count} label maps is {examples(unseen)}{zero}'
         if only := len(unseen) >= last and dataset.ignore_index in held:

@@ -65,8 +65,11 @@ def image_fault(path: str, loader: Any = None, decode: bool = False) -> str | No
         file.seek(max(0, os.path.getsize(path) - 1024))
         tail = file.read()
     end = next((end for start, end in _ENDS.items() if head.startswith(start)), None)
-    if end and end not in tail:
-        return 'is truncated'
+    if end and end not in tail:  # phones append a film
+        try:
+            Image.open(path).load()
+        except (OSError, SyntaxError, ValueError):
+            return 'is truncated'
     if (decode or not end) and load_image(path, loader) is None:
         backend = getattr(loader, 'imdecode_backend', 'cv2')
         return f'cannot be decoded by the backend {backend!r} of LoadImageFromFile'

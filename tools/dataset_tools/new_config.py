@@ -78,7 +78,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='VALUE',
-        help='segmentation: values or colors that are no class (without --label-values 255 never is one)',
+        help='segmentation: values or colors that are no class (255 is none, unless '
+        '--label-values has it)',
     )
     parser.add_argument(
         '--classes', nargs='+', default=[], metavar='NAME', help='the classes to learn'
