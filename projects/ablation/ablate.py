@@ -294,8 +294,8 @@ def parse_args() -> argparse.Namespace:
     )
     add_cfg_options(parser, what='the proxy')
     args = parser.parse_args()
-    if not args.proxy and (args.rows or args.cfg_options or args.data_root):
-        parser.error('--rows, --data-root and --cfg-options go with --proxy')
+    if not args.proxy and args != parser.parse_args(args.tables):
+        parser.error('without --proxy nothing is trained: the other options go with it')
     return args
 
 

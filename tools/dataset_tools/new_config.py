@@ -104,7 +104,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--light',
         action=argparse.BooleanOptionalAction,
-        help='light heads (default: without a GPU)',
+        help='light heads for RetinaNet, Mask R-CNN, DeepLabV3+ (default: without a GPU)',
     )
     parser.add_argument('--size', type=int, help='longer side of the input in px')
     parser.add_argument('--batch', type=int, help='images in a step')
