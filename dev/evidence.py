@@ -26,6 +26,8 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+from scipy.stats import ttest_1samp
+
 RECORDS = Path('docs/logs/evidence')
 WORK = Path('work_dirs/evidence')
 OURS, V1, TIMM = 'ghostnetv2-1.0', 'ghostnetv1-1.1', 'timm-ghostnetv2-1.0'
@@ -100,7 +102,7 @@ def checkpoint(network: str) -> Path:
     pretraining = Run('pretraining', source, 'random', 0)
     if not pretraining.record.exists():
         raise FileNotFoundError(f'{pretraining.record}: {source} is not pretrained yet')
-    (found,) = (WORK / pretraining.name).glob('epoch_*.pth')
+    found = last_of(WORK / pretraining.name)
     if not network.startswith('timm-'):
         return found
     target = found.with_name('for_timm.pth')
@@ -110,6 +112,11 @@ def checkpoint(network: str) -> Path:
             [sys.executable, tool, found, target, '--to', 'release'], check=True
         )
     return target
+
+
+def last_of(folder: Path) -> Path:
+    """Return the last checkpoint in a folder."""
+    return max(folder.glob('*_*.pth'), key=lambda path: path.stat().st_mtime)
 
 
 def train(run: Run, options: list[str]) -> None:
@@ -149,8 +156,8 @@ def train(run: Run, options: list[str]) -> None:
 
         call(*run.command[:2], *end, *run.command[2:])
         if run.task.startswith('camvid'):
-            (last,) = folder.glob('iter_*.pth')
-            call('tools/test.py', config, str(last), '--work-dir', str(folder / 'test'))
+            last = str(last_of(folder))
+            call('tools/test.py', config, last, '--work-dir', str(folder / 'test'))
     lines = [
         json.loads(line)
         for file in sorted(folder.glob('*/vis_data/scalars.json'))
@@ -220,9 +227,8 @@ def table() -> str:
         one, two = scores(*first), scores(*second)
         gains = {seed: one[seed] - two[seed] for seed in one if seed in two}
         if gains:
-            decided = verdict(*(list(each.values()) for each in (gains, one, two)))
             gain = spread(gains, first[0], '+')
-            rows.append(f'| {label} | {gain} | {decided} |')
+            rows.append(f'| {label} | {gain} | {verdict([*gains.values()])} |')
     rows += ['', '| task | runs | core hours |', '|---|--:|--:|']
     for task in ('pretraining', *TRANSFER):
         if runs := records(task):
@@ -269,22 +275,21 @@ def spread(values: dict[int, float], task: str, sign: str = '') -> str:
     return f'{mean} ± {statistics.stdev(found):.{digits}f} ({len(found)})'
 
 
-def verdict(gains: list[float], *seeds: list[float]) -> str:
-    """Return better or worse, or a tie where pairs or either's seeds spread by as much."""
-    if len(gains) < 2:
-        return 'one run'
-    mean = statistics.mean(gains)
-    if abs(mean) <= max(map(statistics.stdev, (gains, *seeds))):
+def verdict(gains: list[float]) -> str:
+    """Return better or worse, or a tie where a paired t-test has p above 0.05."""
+    if len(gains) < 3:
+        return 'too few seeds'
+    if ttest_1samp(gains, 0).pvalue > 0.05:
         return 'tie'
-    return 'better' if mean > 0 else 'worse'
+    return 'better' if statistics.mean(gains) > 0 else 'worse'
 
 
 def plot(target: Path) -> None:
     """Draw the curves of every run, and the final scores as bars, dots for the seeds."""
     from matplotlib import pyplot as plt
 
-    tasks = [t for t in ('pretraining', 'bccd', 'camvid', 'camvid-320') if records(t)]
-    size = 4 * len(tasks), 7
+    tasks = [task for task in ('pretraining', *TRANSFER) if records(task)]
+    size = 3 * len(tasks), 6
     figure, axes = plt.subplots(2, len(tasks), figsize=size, squeeze=False)
     networks = [*PRETRAINED, TIMM, CUT]
     styles = {'random': ':', 'pretrained': '-'}
@@ -303,6 +308,7 @@ def plot(target: Path) -> None:
                     bars.plot([at] * len(final), final, 'k.')
         curves.set_title(task)
         curves.set_xlabel('iteration' if task.startswith('camvid') else 'epoch')
+        bars.set_xlim(-0.5, len(names) - 0.5)
         bars.set_xticks(range(len(names)), names, rotation=20, ha='right')
     axes[0, 0].set_ylabel('validation: top-1, AP or mIoU')
     axes[1, 0].set_ylabel('final')
@@ -332,6 +338,8 @@ def main() -> None:
         help='for each run, as in tools/train.py',
     )
     args = parser.parse_args()
+    if args.action != 'run' and args != parser.parse_args([args.action]):
+        parser.error('the options are those of run')
     runs = list(plan(args.only, args.seeds))
     if args.action == 'table':
         print(table())

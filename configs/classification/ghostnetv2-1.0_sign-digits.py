@@ -1,6 +1,5 @@
 # GhostNetV2 1.0 on Sign Language Digits, from scratch on a CPU: the fine-tuning config
-# without weights, 12 epochs, and an lr for random weights. The first of several configs
-# that compare networks under the same budget and seed.
+# without weights, 12 epochs, and an lr for random weights.
 # Numbers: measured by this project, docs/results.md.
 _base_ = [
     '../_base_/models/ghostnetv2_classifier.py',

@@ -21,5 +21,5 @@ optim_wrapper = dict(optimizer=dict(lr=2e-3))
 auto_scale_lr = dict(base_batch_size=128)
 
 custom_hooks = [dict(type='mmghost.ChannelsLastHook')]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=1, save_best=None))
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best=None))
 randomness = dict(seed=0)

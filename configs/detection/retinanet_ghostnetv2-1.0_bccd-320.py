@@ -37,4 +37,4 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True),
 ]
-default_hooks = dict(checkpoint=dict(interval=4, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=4, max_keep_ckpts=2))

@@ -1,7 +1,7 @@
 # A light DeepLabV3+ with GhostNetV2 1.0 at output stride 16 on Shapes, from scratch in
 # minutes on two CPU cores. The head has 64 channels instead of 512, and dilations for
 # maps of 12x12. One process, batch 8.
-# Numbers: measured by this project, docs/results.md.
+# Numbers: none; for trying only.
 _base_ = [
     '../_base_/models/deeplabv3plus_ghostnetv2.py',
     '../_base_/datasets/shapes_segmentation.py',

@@ -45,6 +45,8 @@ def test_published_figures_are_those_of_the_catalogue():
 
 
 def test_measured_figures_are_those_of_their_logs():
+    for spread in re.findall(r'[\d.]+ ± [\d.]+', read(ENGLISH)):
+        assert f'{spread} (3)' in read('docs/results.md')
     rows = [row for row in cells(ENGLISH) if 'docs/logs/' in row[1]]
     for _, result, _ in rows:
         metric, figure = re.search(r'([A-Za-z][\w -]*?) ([\d.]+)', result).groups()

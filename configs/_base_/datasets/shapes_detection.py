@@ -1,7 +1,9 @@
 # The generated Shapes dataset with boxes: 1000 images to train on, 100 to test on, at
 # 128 px. Each of the 6 classes has its own shape and hue, so that a small detector
-# learns them in minutes. `make demo` makes it; by hand, with the class names below:
-#   python tools/dataset_tools/make_shapes.py data/shapes --only coco --classes NAMES
+# learns them in minutes. `make demo` makes its own; here:
+#   python tools/dataset_tools/make_shapes.py data/shapes --only coco --classes \
+#       blue-plain-cross cyan-plain-crescent green-plain-square orange-plain-ring \
+#       purple-plain-star red-plain-circle
 _base_ = 'mmdet::_base_/datasets/coco_detection.py'
 data_root = 'data/shapes/coco/'
 metainfo = dict(
