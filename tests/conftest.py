@@ -1,9 +1,11 @@
-"""Skip tests whose requirements are missing, and use few threads."""
+"""What all tests share: few threads, skips, Shapes and short trainings."""
 
+import gc
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,11 @@ import pytest
 # cores would only make them wait. The variable is for those, and must come before torch.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
+from mmengine.config import utils
+
+# Before mmcv.ops: it puts the stand-ins in their place.
+from mmghost.datasets.shapes import make_shapes
+from tests.engine.toys import TASKS, forget_runners, train, write_config
 
 torch.set_num_threads(1)
 
@@ -42,6 +49,51 @@ def realdata() -> Path:
 def root() -> Path:
     """Return the root of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen images to train on and eight to validate on, in every layout."""
+    folder = tmp_path_factory.mktemp('shapes')
+    make_shapes(folder, train=16, val=8, size=96, progress=False)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, shapes: Path
+) -> dict[str, tuple[str, Path]]:
+    """Config and work_dir of one short training per task."""
+    found = {}
+    for task in TASKS:
+        folder = tmp_path_factory.mktemp(task)
+        path = write_config(folder, task, shapes)
+        train(path)
+        forget_runners()
+        found[task] = path, folder / 'work'
+    return found
+
+
+@pytest.fixture(scope='session', autouse=True)
+def quick_runners() -> Iterator[None]:
+    """Leave out what takes most of a short training, and is not its result."""
+    gc.freeze()  # mmengine collects garbage whenever it reads a dataset
+    with pytest.MonkeyPatch.context() as patch:
+        # Versions of compilers, the layout of the config in each checkpoint, and all
+        # metafiles of a toolbox for every `mmdet::` base.
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        patch.setattr(
+            'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
+        )
+        patch.setattr(utils, 'load', cache(utils.load))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_trace_of_other_runners() -> Iterator[None]:
+    """Forget loggers, visualizers and default scopes that runners leave behind."""
+    yield
+    forget_runners()
 
 
 @pytest.fixture

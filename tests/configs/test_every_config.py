@@ -12,7 +12,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 
 from mmghost.datasets.shapes import make_shapes
-from tests.configs.names import CONFIGS, EVERY, data_of
+from tests.configs.names import CONFIGS, LONG, data_of
 
 # One of each toolbox and head. The others are wider or dilated, or have other data.
 QUICK = {
@@ -21,7 +21,7 @@ QUICK = {
     'segmentation/ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py',
     'classification/ghostnetv2-1.0_8xb128_in1k.py',
 }
-MARKED = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in EVERY]
+MARKED = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in LONG]
 
 
 @pytest.fixture(scope='module')

@@ -178,6 +178,7 @@ def test_yolov3_is_mmdets_for_mobilenetv2_whose_ap_the_paper_quotes(size):
     assert not ours.find_unused_parameters
 
 
+@pytest.mark.slow  # loading and folding by themselves: tests/weights
 def test_v3_folded_into_the_v2_of_a_retinanet_has_the_losses_of_its_branches(tmp_path):
     v3 = randomize(GhostNetV3())
     for name, weight in v3.named_parameters():

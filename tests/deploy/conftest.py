@@ -18,7 +18,6 @@ from mmghost.datasets.shapes import make_shapes
 from mmghost.deploy.export import Export, export_files
 from mmghost.deploy.parity import noise
 from mmghost.engine.launch import load_config
-from tests.engine.conftest import no_trace_of_other_runners  # noqa: F401 - autouse
 from tests.engine.toys import CLASSES, write_config
 
 HEADS = ('reg', 'cls', 'pred', 'centerness', 'logits')  # parts of layers' names

@@ -19,7 +19,7 @@ from mmghost.deploy.portable import PortableGraph, exact_nearest, use_branches
 from mmghost.deploy.runtime import Runner
 from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError
-from mmghost.models import GhostNetV1, GhostNetV2, GhostNetV3
+from mmghost.models import GhostNetV1, GhostNetV2
 from mmghost.models.ghostnet import GhostModule
 from tests.helpers import randomise, relative_error
 
@@ -37,7 +37,7 @@ def test_branches_compute_the_maps_of_phases(stride, size):
             assert relative_error(ours, wanted) < 1e-5  # sums in another order
 
 
-@pytest.mark.parametrize('kind', [GhostNetV1, GhostNetV2, GhostNetV3])
+@pytest.mark.parametrize('kind', [GhostNetV1, GhostNetV2])  # a folded V3 is a V2
 @pytest.mark.parametrize('width', [0.25, 1.3])
 def test_padded_channels_compute_the_same_maps(kind, width):
     net = randomise(kind(width, out_indices=(0, 2, 3, 5), output_stride=16)).eval()

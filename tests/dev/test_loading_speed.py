@@ -6,12 +6,11 @@ import pytest
 from mmengine.config import Config
 
 from dev.loading_speed import time_loader, time_steps, time_training
-from tests.engine.conftest import no_trace_of_other_runners, shapes  # noqa: F401
 from tests.engine.toys import write_config
 
 
 @pytest.fixture
-def cfg(tmp_path, shapes) -> Config:  # noqa: F811
+def cfg(tmp_path, shapes) -> Config:
     return Config.fromfile(write_config(tmp_path, 'classification', shapes))
 
 

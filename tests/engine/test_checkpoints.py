@@ -109,10 +109,7 @@ def test_earlier_checkpoints_are_moved_aside_and_nothing_else(tmp_path):
     ('name', 'words'),
     [
         ('best_epoch_4.pth', r'no such file; did you mean best_epoch_3\.pth'),
-        ('', 'is a folder'),
-        ('empty.pth', 'is empty'),
         ('cut.pth', 'is cut short or damaged'),
-        ('page.pth', r'page\.pth'),
         pytest.param(
             'code.pth',
             r'would run code \(posix\.system\)',
@@ -125,34 +122,12 @@ def test_earlier_checkpoints_are_moved_aside_and_nothing_else(tmp_path):
 def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, name, words):
     save(tmp_path / 'best_epoch_3.pth')
     cut(save(tmp_path / 'cut.pth'))
-    (tmp_path / 'empty.pth').touch()
-    (tmp_path / 'page.pth').write_bytes(b'<html>not found</html>')
     torch.save({'state_dict': {}, 'meta': ATTACKS['os.system']}, tmp_path / 'code.pth')
     with pytest.raises(UserError, match=words):
         read_checkpoint(str(tmp_path / name))
 
 
 # Resuming ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    'task',
-    [
-        'segmentation',
-        pytest.param('detection', marks=pytest.mark.slow),
-        pytest.param('classification', marks=pytest.mark.slow),
-    ],
-)
-def test_resuming_ends_in_the_very_weights_of_an_uninterrupted_run(
-    tmp_path, shapes, trained, task
-):
-    path = write_config(tmp_path, task, shapes)
-    train(path, {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2})
-    assert train(path, resume='auto').load_from == str(tmp_path / 'work/iter_2.pth')
-    resumed = state(tmp_path / 'work' / 'iter_4.pth')
-    for name, value in state(trained[task][1] / 'iter_4.pth').items():
-        # The same operations in the same order on the same machine.
-        assert torch.equal(value, resumed[name]), name
 
 
 def test_a_checkpoint_cut_short_is_named_and_the_one_before_it_goes_on(

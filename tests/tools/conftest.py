@@ -1,14 +1,8 @@
-"""The tools run in the root of the clone, on the Shapes of the engine's tests."""
+"""The tools run in the root of the clone."""
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.engine.conftest import (  # noqa: F401
-    no_trace_of_other_runners,
-    quick_runners,
-    shapes,
-    trained,
-)
 
 
 @pytest.fixture(autouse=True)

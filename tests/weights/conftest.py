@@ -85,7 +85,8 @@ class Server:
 
         self._server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
         self.address = f'http://127.0.0.1:{self._server.server_port}'
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, args=(0.01,), daemon=True).start()
 
     def serve(self, name: str, content: bytes) -> str:
         """Serve a file, and return its URL."""

@@ -11,7 +11,7 @@ from mmghost.models.ghostnet import dfc_by_bottleneck
 from projects.ablation import ablate
 from projects.ablation.ablate import Line, markdown, measure, plan, sweep
 from projects.ablation.tables import ROOT, TABLES, TITLES, dfc
-from tests.engine.conftest import no_trace_of_other_runners, shapes  # noqa: F401
+from tests.conftest import no_trace_of_other_runners, shapes  # noqa: F401
 
 PROXY = str(ROOT / ablate.PROXY)
 
