@@ -57,7 +57,7 @@ def _check_keys(content: Content, path: str, needed: list[str]) -> Iterator[Prob
                 yield Problem(path, f'{what}to {kind}[{without[0]}]')
         ids = Counter(entry.get('id', i) for i, entry in enumerate(entries))
         twice = examples([key for key, count in ids.items() if count > 1])
-        if twice and kind != 'categories':
+        if twice:
             yield Problem(path, f'{kind} share the ids {twice} - each has its own')
     for key, kind in (('image_id', 'images'), ('category_id', 'categories')):
         known = {entry.get('id') for entry in content[kind]}

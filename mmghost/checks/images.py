@@ -21,7 +21,9 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name in ('__MACOSX', '@eaDir')
 
 
-def list_images(folder: str, suffixes: Sequence[str] = SUFFIXES) -> list[str]:
+def list_images(
+    folder: str | os.PathLike, suffixes: Sequence[str] = SUFFIXES
+) -> list[str]:
     """List the files below a folder that end in one of the suffixes, sorted.
 
     Hidden files and folders are left out, such as ``._a.jpg`` and ``.ipynb_checkpoints``.
@@ -68,7 +70,7 @@ def image_fault(path: str, loader: Any = None, decode: bool = False) -> str | No
     if end and end not in tail:  # phones append a film
         try:
             Image.open(path).load()
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             return 'is truncated'
     if (decode or not end) and load_image(path, loader) is None:
         backend = getattr(loader, 'imdecode_backend', 'cv2')

@@ -64,6 +64,7 @@ CASES = {
     'ids of another type': (every('annotations', 'image_id', lambda e: str(e['image_id'])), "annotations have image_id '0', '1', '2' and 1 more, but images has 0, 1, 2", ''),
     'categories from 0': (every('annotations', 'category_id', lambda e: e['category_id'] - 3), 'annotations have category_id 0, 2, but categories has 3, 5', ''),
     'ids of two files': (every('images', 'id', 1), 'images share the ids 1', 'its own'),
+    'categories of one id': (lambda c: (categories((3, 'cat'), (3, 'dog'))(c), every('annotations', 'category_id', 3)(c)), 'categories share the ids 3', 'its own'),
     'another class': (categories((3, 'cat'), (5, 'dogs')), 'has no category dog, but cat, dogs; did you mean dogs?', 'set metainfo=dict(classes=...)'),
 }
 # fmt: on

@@ -123,17 +123,19 @@ def test_a_data_yaml_is_read_as_exporters_write_it(own, text):
     assert Path(labels.images).resolve() == folder / 'val'
 
 
-def test_polygons_become_masks_and_boxes_beside_them_none(own):
+def test_polygons_become_masks_and_boxes_are_refused_where_masks_are_trained(own):
     from pycocotools import mask
 
-    A_LABEL.write_text('2 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5\n1 .5 .5 .2 .2\n')
-    found = read('yolo/data.yaml', masks=True).content['annotations']
-    outlined, box = found[:2]
+    for path in A_LABEL.parent.iterdir():  # class 2 as np.savetxt writes it
+        path.write_text('2.0 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5')
+    (outlined, *_) = read('yolo/data.yaml', masks=True).content['annotations']
     assert (outlined['category_id'], outlined['bbox']) == (2, [24, 24, 48, 24])
     # 96 px: columns 24 to 72 and rows 24 to 48, with the outline of one pixel.
     pixels = mask.decode(outlined['segmentation']).sum()
     assert outlined['area'] == pixels == pytest.approx(49 * 25, abs=1)
-    assert 'segmentation' not in box
+    A_LABEL.write_text('1 .5 .5 .2 .2\n')
+    with pytest.raises(UserError, match=f'{A_LABEL} .*1 of its objects have a box'):
+        read('yolo/data.yaml', masks=True)
 
 
 def test_keypoints_of_yolo_are_left_out(own):
@@ -236,3 +238,8 @@ def test_files_of_labelme_from_windows_are_read(own):
         path = Path('labelme', image['file_name']).with_suffix('.json')
         path.write_text(json.dumps(labels), encoding='utf-8-sig')
     assert_same(read('labelme').content, of_coco())
+    corner = dict(label='a', group_id=1, points=[[0, 0], [4, 0], [4, 4]])
+    far = dict(corner, points=[[9, 9], [12, 9], [12, 12]])
+    path.write_text(json.dumps(dict(shapes=[corner, far, dict(far, group_id=None)])))
+    found = read('labelme').content['annotations'][-2:]
+    assert [each['bbox'] for each in found] == [[0, 0, 12, 12], [9, 9, 3, 3]]

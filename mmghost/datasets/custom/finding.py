@@ -1,12 +1,13 @@
 """Where a user's labels, images and names of classes are."""
 
 import codecs
+import math
 import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
@@ -30,13 +31,13 @@ class Files(NamedTuple):
         folder: The folder that all images are below.
         pairs: Images and their label files; None if nothing is in an image.
         classes: Names of the classes, as far as files say them.
-        options: Entries of a data.yaml that say how lines are read.
+        posed: Columns of a pose in YOLO's files; 5 without keypoints.
     """
 
     folder: str
     pairs: Sequence[tuple[str, str | None]]
     classes: Sequence[str]
-    options: dict[str, Any]
+    posed: int
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -94,19 +95,21 @@ def find_files(path: str, images: str | None, split: str) -> Files | str:
         if place and not os.path.exists(place):
             hint = near_file(place)
             raise UserError(f'{flag} {place}: there is no such file or folder{hint}')
-    root, classes, options = Path(path), [], {}
+    root, classes, posed = Path(path), [], 5
     suffix = root.suffix.lower()
     if suffix == '.json':
         return path
     if suffix in ('.yaml', '.yml'):
-        found, classes, options = _read_data_yaml(root, split)
+        found, classes, posed = _read_data_yaml(root, split)
     elif suffix == '.txt':
         found = _read_list(root, images)
     else:
-        found = list_images(images or _image_folder(root))
+        places = [root / 'JPEGImages', root / 'images', root]
+        places += [root.parent / 'JPEGImages', root.parent / 'images']
+        found = next(filter(None, map(list_images, [images] if images else places)), [])
     pairs = [(image, _label_of(Path(image), root)) for image in found]
     if not any(label for _, label in pairs):
-        jsons = [] if root.is_file() else sorted(map(str, root.glob('*.json')))
+        jsons = sorted(map(str, root.glob('*.json')))
         if len(jsons) == 1:
             return jsons[0]
         names = examples(jsons or sorted(filter(None, map(os.path.basename, found))))
@@ -118,7 +121,7 @@ def find_files(path: str, images: str | None, split: str) -> Files | str:
     folders = [os.path.dirname(os.path.abspath(image)) for image in found]
     folder = os.path.relpath(os.path.commonpath(folders))
     classes = classes or read_classes(folder)
-    return Files(folder, pairs, classes, options)
+    return Files(folder, pairs, classes, posed)
 
 
 def find_orphans(files: Files) -> list[str]:
@@ -128,14 +131,6 @@ def find_orphans(files: Files) -> list[str]:
     places = {(path.parent, path.suffix) for path in labels}
     beside = (path for folder, end in places for path in folder.glob(f'[!.]*{end}'))
     return sorted(str(path) for path in beside if path.stem not in stems)
-
-
-def _image_folder(root: Path) -> str:
-    places = [root / 'JPEGImages', root / 'images', root]
-    places += [root.parent / 'JPEGImages', root.parent / 'images']
-    return next(
-        (str(p) for p in places if p.is_dir() and list_images(str(p))), str(root)
-    )
 
 
 def _label_of(image: Path, root: Path) -> str | None:
@@ -164,10 +159,11 @@ def _read_list(path: Path, images: str | None) -> list[str]:
     return [found[line] for line in lines]
 
 
-def _read_data_yaml(path: Path, split: str) -> tuple[list[str], list[str], dict]:
-    """Return the images of a part, the names of the classes, and how lines are read."""
+def _read_data_yaml(path: Path, split: str) -> tuple[list[str], list[str], int]:
+    """Return the images of a part, the names of the classes, and a pose's columns."""
     try:
         content = dict(yaml.safe_load(read_text(path)))
+        posed = 5 + math.prod(content.get('kpt_shape') or [0])
     except (yaml.YAMLError, TypeError, ValueError) as error:
         words = ' '.join(str(error).split())
         raise UserError(f'{path} is no data.yaml of YOLO: {words}') from error
@@ -191,8 +187,7 @@ def _read_data_yaml(path: Path, split: str) -> tuple[list[str], list[str], dict]
         raise UserError(
             f'{path}: {key} is {places!r}: it must be a folder of images{hint}'
         )
-    options = {key: content[key] for key in ('kpt_shape',) if key in content}
-    return found, list(map(str, names)), options
+    return found, list(map(str, names)), posed
 
 
 def _place(place: str, root: str, beside: Path) -> Path:

@@ -1,16 +1,12 @@
 """Labels of objects in any form as a COCO JSON: VOC, YOLO and labelme by supervision."""
 
 import json
-import math
 import os
-import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as mask_api
 
 from ...checks.annotations import Content, read_coco
 from ...checks.images import image_size
@@ -100,8 +96,8 @@ def _convert(files: Files, classes: Sequence[str], masks: bool) -> Content:
         try:
             if size is None:
                 raise ValueError(f'{image} is missing or damaged')
-            objects = _read(image, label, size, classes, files.options, masks)
-        except (ValueError, KeyError, SyntaxError) as error:
+            objects = _read(label, size, classes, files.posed, masks) if label else []
+        except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
             faults.append(f'{label or image} ({" ".join(str(error).split())[:160]})')
             continue
         name = Path(os.path.relpath(image, files.folder)).as_posix()
@@ -124,87 +120,66 @@ def _convert(files: Files, classes: Sequence[str], masks: bool) -> Content:
 
 
 def _read(
-    image: str,
-    label: str | None,
-    size: tuple[int, int],
-    classes: Sequence[str],
-    options: dict[str, Any],
-    masks: bool,
+    label: str, size: tuple[int, int], classes: Sequence[str], posed: int, masks: bool
 ) -> list[dict[str, Any]]:
     """Read the objects of one label file; ``category_id`` is a name for now."""
-    if label is None:
-        return []
     try:
-        from supervision import DetectionDataset
+        from defusedxml.ElementTree import fromstring
+        from pycocotools import mask as mask_api
+        from supervision.dataset.formats import labelme, pascal_voc, yolo
     except ImportError as error:
         raise UserError(
             f'{label} is read by supervision, which cannot be imported ({error}): pip '
             "install 'supervision>=0.31,<0.32'"
         ) from error
-    text = re.sub(r'^\s*<\?xml.*?\?>', '', read_text(label))
-    suffix = Path(label).suffix.lower()
-    if suffix == '.json':
+    text, suffix, whole, said = read_text(label), Path(label).suffix, size[::-1], [0]
+    if suffix == '.txt':
+        # Four numbers are a box, more are its keypoints or a polygon.
+        rows = [line.split() for line in text.splitlines() if line.strip()]
+        rows = [row[:5] if len(row) == posed else row for row in rows]
+        boxes = sum(len(row) < 7 for row in rows)
+        names, lines = classes, [' '.join(row) for row in rows]
+        found = yolo.yolo_annotations_to_detections(lines, whole, masks)
+        if others := {*found.class_id.tolist()} - {*range(len(names))}:
+            remedy = 'give data.yaml, classes.txt or --classes'
+            raise ValueError(f'class {examples(sorted(others))} has no name: {remedy}')
+        far = np.abs(found.xyxy / (*whole, *whole) - 0.5).max(1) > 0.5 + _OVER
+        if far.any():
+            box = found.xyxy[far][0].round(1).tolist()
+            raise ValueError(f'box {box} px is outside; YOLO has fractions from 0 to 1')
+    elif suffix == '.xml':
+        root = fromstring(text.lstrip())
+        if root.tag != 'annotation':
+            raise ValueError('no VOC annotation')  # supervision sees no objects in it
+        sides = (root.findtext(f'size/{side}') for side in ('height', 'width'))
+        said = [int(float(side or 0)) for side in sides]
+        boxes = sum(each.find('polygon') is None for each in root.findall('object'))
+        found, names = pascal_voc.detections_from_xml_obj(root, [], whole, masks)
+    else:
         content = json.loads(text)
         if not isinstance(content, dict) or 'shapes' not in content:
             raise ValueError('no label file of labelme')
-        kinds = [
-            shape.setdefault('shape_type', 'polygon') for shape in content['shapes']
-        ]
+        shapes = content['shapes']
+        said = [content.get(f'image{side}') for side in ('Height', 'Width')]
+        kinds = [shape.setdefault('shape_type', 'polygon') for shape in shapes]
         if others := {*kinds} - {'polygon', 'rectangle'}:
             what = f'shapes of the kinds {examples(sorted(others))} are not read'
             raise ValueError(f'{what}, only polygons and rectangles')
-        said = content.get('imageHeight'), content.get('imageWidth')
-        text = json.dumps({**content, 'imagePath': '0' + Path(image).suffix.lower()})
-    else:
-        if suffix == '.xml' and not re.search(r'<annotation[\s>]', text):
-            raise ValueError('no VOC annotation')  # supervision sees no objects in it
-        patterns = (rf'<{side}>\s*(\d+)\s*<' for side in ('height', 'width'))
-        said = [int(found[1]) for p in patterns if (found := re.search(p, text))] or [0]
+        boxes = kinds.count('rectangle')
+        names = sorted({shape.get('label') for shape in shapes} - {None})
+        ids = {name: i for i, name in enumerate(names)}
+        found = labelme.labelme_shapes_to_detections(shapes, ids, whole, masks)
     if all(said) and (*said,) != size:  # many tools leave it out, or write 0
         said = 'x'.join(map(str, said[::-1]))
         raise ValueError(f'it is for {said} px, the image is {size[1]}x{size[0]}')
-    # Four numbers in YOLO's files are a box, more are its keypoints or a polygon.
-    rows = [line.split() for line in text.splitlines() if line.strip()]
-    posed = 5 + math.prod(options.get('kpt_shape', [0]))
-    outlined = [len(row) > 6 and len(row) != posed for row in rows]
-    is_yolo = suffix == '.txt'
-    if suffix == '.json':
-        outlined = [kind == 'polygon' for kind in kinds]
-    others = {row[0] for row in rows} - set(map(str, range(len(classes))))
-    if is_yolo and others:
-        remedy = 'give data.yaml, classes.txt or --classes'
-        raise ValueError(f'class {examples(sorted(others))} has no name: {remedy}')
-    masks = masks and (any(outlined) or suffix == '.xml')
-    # supervision reads folders: make one of this file.
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / 'images').mkdir()
-        copy = folder / f'images/0{Path(image).suffix.lower()}'
-        copy.symlink_to(Path(image).resolve())
-        (folder / f'0{suffix}').write_text(text, encoding='utf-8')
-        folders = (str(copy.parent), name)
-        if is_yolo:
-            data = json.dumps(dict(names=list(classes)) | options)
-            (folder / 'data.yaml').write_text(data, encoding='utf-8')
-            dataset = DetectionDataset.from_yolo(
-                *folders, str(folder / 'data.yaml'), force_masks=masks
-            )
-        elif suffix == '.xml':
-            dataset = DetectionDataset.from_pascal_voc(*folders, force_masks=masks)
-        else:
-            dataset = DetectionDataset.from_labelme(*folders, force_masks=masks)
-    (found,) = dataset.annotations.values()
-    sides = np.array([*size[::-1], *size[::-1]])
-    far = (found.xyxy < -_OVER * sides) | (found.xyxy > (1 + _OVER) * sides)
-    if far.any() and is_yolo:
-        box = found.xyxy[far.any(axis=1)][0].round(1).tolist()
-        raise ValueError(f'box {box} px is outside; YOLO has fractions from 0 to 1')
+    if masks and boxes:
+        raise ValueError(f'{boxes} of its objects have a box alone, without an outline')
     objects = []
     for i, (x1, y1, x2, y2) in enumerate(found.xyxy.astype(float).round(2).tolist()):
         box = [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)]
         entry = dict(bbox=box, area=box[2] * box[3], iscrowd=0)
-        entry['category_id'] = dataset.classes[int(found.class_id[i])]
-        if masks and (suffix == '.xml' or outlined[i]) and found.mask[i].any():
+        entry['category_id'] = names[found.class_id[i]]
+        if masks:
             rle = mask_api.encode(np.asfortranarray(found.mask[i].astype(np.uint8)))
             entry['area'] = float(mask_api.area(rle))
             entry['segmentation'] = dict(rle, counts=rle['counts'].decode())

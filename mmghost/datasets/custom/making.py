@@ -69,8 +69,7 @@ def new_config(
     train: str,
     val: str,
     out: str,
-    choices: Choices = Choices(),  # noqa: B008 - immutable
-    machine: Machine | None = None,
+    choices: Choices,
     note: Callable[[str], None] = print,
     overwrite: bool = False,
 ) -> Path:
@@ -83,7 +82,6 @@ def new_config(
         val: The validation data.
         out: Path of the config. What must be converted goes to a folder beside it.
         choices: What the user chooses.
-        machine: What to plan for. Default: this one.
         note: Called with lines about what was found.
         overwrite: Whether to replace an existing config.
 
@@ -93,7 +91,7 @@ def new_config(
     Raises:
         UserError: If data or arguments must be fixed first. Nothing is written then.
     """
-    path, machine = Path(out), machine or Machine.this()
+    path, machine = Path(out), Machine.this()
     _check_arguments(task, path, choices, overwrite)
     if choices.light is None:
         choices = choices._replace(light=machine.gpus == 0)

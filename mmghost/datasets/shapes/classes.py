@@ -1,5 +1,6 @@
 """The classes of Shapes: kinds of shape, and the patterns and hues they come in."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -93,16 +94,9 @@ def parse_classes(classes: int | Sequence[str]) -> tuple[str, ...]:
     if isinstance(classes, int):
         if not 1 <= classes <= 1000:
             raise ValueError(f'classes={classes}: must be in 1 to 1000')
-        parts = [list(KINDS), [f'{pattern}-' for pattern in PATTERNS]]
-        parts.append([f'{hue}-' for hue in HUES])
-        return tuple(
-            sorted(
-                (parts[2][i // 100] if classes > 100 else '')
-                + (parts[1][i // 10 % 10] if classes > 10 else '')
-                + parts[0][i % 10]
-                for i in range(classes)
-            )
-        )
+        tables = [KINDS, PATTERNS, HUES][: len(str(classes - 1))]
+        names = itertools.islice(itertools.product(*reversed(tables)), classes)
+        return tuple(sorted('-'.join(words) for words in names))
     for name in classes:
         words = name.split('-')[::-1]
         tables = zip(words, (KINDS, PATTERNS, HUES))

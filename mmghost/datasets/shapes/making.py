@@ -147,12 +147,10 @@ def _look(out: Path, plan: dict[str, Any], overwrite: bool) -> dict[str, int] | 
                 f'{out} holds Shapes made with other arguments: --overwrite replaces it'
             )
         made = manifest.get('plan', {}).get('classes', {})
-    if foreign := [
-        name for name in {**plan['classes']}.keys() - made if (out / name).exists()
-    ]:
-        raise FileExistsError(
-            f'{out / foreign[0]} exists, and make_shapes did not make it'
-        )
+    for name in plan['classes'].keys() - made:
+        if (out / name).exists():
+            what = 'exists, and make_shapes did not make it'
+            raise FileExistsError(f'{out / name} {what}')
     for layout in made:
         shutil.rmtree(out / layout, ignore_errors=True)
     _write(path, json.dumps(dict(plan=plan)))  # without `instances`: not complete
