@@ -16,11 +16,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.launch import (
-    load_config,
-    prepare_test,
-    run_test,
-)
+from mmghost.engine.launch import load_config, prepare_test, run_test
 from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.errors import cli_main
 
@@ -79,25 +75,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Evaluate as the command line says."""
-    args = parse_args()
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
-    prepare_test(
-        cfg,
-        args.checkpoint,
-        out=args.out,
-        out_item=args.out_item,
-        show=args.show,
-        show_dir=args.show_dir,
-        wait_time=args.wait_time,
-        interval=args.interval,
-        tta=args.tta,
-        amp=args.amp,
-        no_pin_memory=args.no_pin_memory,
-        launcher=args.launcher,
-    )
-    metrics = run_test(cfg)
-    if args.out_item == 'metrics' and is_main_process():
-        dump(metrics, args.out)
+    flags = vars(parse_args())
+    config = [flags.pop(name) for name in ('config', 'cfg_options', 'work_dir')]
+    metrics = run_test(prepare_test(load_config(*config), **flags))
+    if flags['out_item'] == 'metrics' and is_main_process():
+        dump(metrics, flags['out'])
     if dist.is_initialized():
         dist.destroy_process_group()  # or a thread of gloo aborts (pytorch#179291)
 

@@ -70,19 +70,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     """Train as the command line says."""
-    args = parse_args()
-    cfg = load_config(args.config, args.cfg_options, args.work_dir)
-    prepare_train(
-        cfg,
-        resume=args.resume,
-        amp=args.amp,
-        auto_scale_lr=args.auto_scale_lr,
-        no_validate=args.no_validate,
-        no_pin_memory=args.no_pin_memory,
-        no_persistent_workers=args.no_persistent_workers,
-        launcher=args.launcher,
-    )
-    run_train(cfg)
+    flags = vars(parse_args())
+    config = [flags.pop(name) for name in ('config', 'cfg_options', 'work_dir')]
+    run_train(prepare_train(load_config(*config), **flags))
     if dist.is_initialized():
         dist.destroy_process_group()  # or a thread of gloo aborts (pytorch#179291)
 

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..weights.loading import Fit
-from ..weights.networks import COUNTER
 from ..weights.origins import unwrapped
 from ..weights.reading import HAS_SAFE_GLOBALS, TORCH, format_of, local_path, read
 
@@ -44,17 +43,14 @@ def last_whole(work_dir: str | os.PathLike) -> Path | None:
         UserError: If there are checkpoints, but none is whole or to be found.
     """
     work_dir = Path(work_dir)
-    regular = re.compile(r'(epoch|iter)_(\d+)\.pth')
-    note, last, folders = work_dir / 'last_checkpoint', '', [work_dir]
-    if note.is_file():
-        last = note.read_text().strip()
-        beside = work_dir / Path(last).name  # the folder may have been moved or copied
-        if not beside.is_file():
-            folders.append(Path(last).parent)
+    note, folders = work_dir / 'last_checkpoint', [work_dir]
+    last = note.read_text().strip() if note.is_file() else ''  # a crash leaves it empty
+    if last and not (work_dir / Path(last).name).is_file():  # else moved or copied
+        folders.append(Path(last).parent)
+    named = re.compile(r'(epoch|iter)_\d+\.pth')
     paths = [path for folder in folders for path in folder.glob('*.pth')]
-    found = {path: regular.fullmatch(path.name) for path in paths}
-    numbers = {path: int(match[2]) for path, match in found.items() if match}
-    candidates = sorted(numbers, key=numbers.get, reverse=True)
+    candidates = [path for path in paths if named.fullmatch(path.name)]
+    candidates.sort(key=lambda path: int(path.stem.split('_')[1]), reverse=True)
     if last:
         candidates.insert(0, folders[-1] / Path(last).name)
     candidates = [path for path in dict.fromkeys(candidates) if path.is_file()]
@@ -98,7 +94,7 @@ def read_checkpoint(source: str) -> dict[str, Any]:
     """Read a checkpoint of mmengine, timm, the release, MindSpore or safetensors.
 
     Nothing in it is executed, so mmengine's own reader can have the file afterwards.
-    Before torch 2.6 a checkpoint of a training can only be read by mmengine's.
+    Before torch 2.6 files of torch are read by mmengine, which executes what they hold.
 
     Raises:
         UserError: If it is missing, cut short, no weight file, or would run code.
@@ -115,7 +111,7 @@ def read_checkpoint(source: str) -> dict[str, Any]:
     return dict(file.content) if file.container else dict(state_dict=dict(file.state))
 
 
-def for_mmengine(source: str, content: dict[str, Any]) -> str:
+def for_mmengine(source: str) -> str:
     """Return a path that mmengine can read: ``source``, or a copy that names it."""
     path = Path(source).expanduser()
     if path.is_file() and format_of(path, source) == TORCH:
@@ -123,7 +119,7 @@ def for_mmengine(source: str, content: dict[str, Any]) -> str:
     folder = tempfile.mkdtemp(prefix='mmghost-')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = os.path.join(folder, f'{os.path.basename(source)}.pth')
-    torch.save({**content, 'mmghost_source': source}, path)
+    torch.save({**read_checkpoint(source), 'mmghost_source': source}, path)
     return path
 
 
@@ -155,13 +151,12 @@ def check_fit(
     Raises:
         UserError: If it does not fit.
     """
-    ours, state = model.state_dict(), _state(content)
-    counters = {n: value for n, value in ours.items() if n.endswith(COUNTER)}
+    state = _state(content)
     try:
-        load_state_dict(model, counters | state, strict=True)
+        load_state_dict(model, state, strict=True)
         return
     except RuntimeError:  # whose message names every tensor
-        fit = Fit(ours, state)
+        fit = Fit(model.state_dict(), state)
     lost = [n for n in fit.misshapen + fit.missing if n.startswith('backbone.')]
     if fit.usable and not strict and not lost:
         print_log(f'checkpoint {name}: {fit}; the rest starts from random', 'current')

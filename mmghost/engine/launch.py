@@ -8,7 +8,6 @@ merge the other flags, which mean what they mean in the toolboxes' own tools, an
 import errno
 import inspect
 import os
-import os.path as osp
 import sys
 import urllib.error
 from collections.abc import Iterator
@@ -58,7 +57,7 @@ def load_config(
     Raises:
         UserError: If there is no such file, no such toolbox, or a setting does not fit.
     """
-    if not osp.isfile(path):
+    if not Path(path).is_file():
         raise UserError(f'config {path}: there is no such file{near_file(path)}')
     cfg = Config.fromfile(path)
     scope = scope_of(cfg)
@@ -76,7 +75,7 @@ def load_config(
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', Path(path).stem)
+        cfg.work_dir = f'work_dirs/{Path(path).stem}'
     return cfg
 
 
@@ -186,19 +185,14 @@ def _set_checkpoint(cfg: Config, resume: str | None) -> None:
     """Find and read the checkpoint to resume or to start from."""
     if resume is None and cfg.get('resume') and not cfg.get('load_from'):
         resume = 'auto'  # the config itself says so
-    if resume == 'auto':
-        found = last_whole(cfg.work_dir)
-        cfg.resume = found is not None
-        if cfg.resume:
-            cfg.load_from = str(found)
-        else:
-            text = f'--resume: no checkpoint in {cfg.work_dir}; starting anew'
-            print_log(text, 'current', level=30)
-    elif resume is not None:
-        cfg.resume, cfg.load_from = True, resume
+    if resume == 'auto' and (resume := last_whole(cfg.work_dir)) is None:
+        cfg.resume = False
+        text = f'--resume: no checkpoint in {cfg.work_dir}; starting anew'
+        print_log(text, 'current', level=30)
+    if resume is not None:
+        cfg.resume, cfg.load_from = True, str(resume)
     if cfg.get('load_from'):
-        content = read_checkpoint(cfg.load_from)
-        cfg.load_from = for_mmengine(cfg.load_from, content)
+        read_checkpoint(cfg.load_from)  # fails now, not when the model is built
 
 
 def run_train(cfg: Config) -> torch.nn.Module:
@@ -250,9 +244,8 @@ def prepare_test(
     _require(cfg, 'it cannot be evaluated', *keys)
     _set_launcher(cfg, launcher)
     _set_out(cfg, out, out_item)
-    content = read_checkpoint(checkpoint)
-    cfg.load_from, cfg.resume = for_mmengine(checkpoint, content), False
-    if is_deployed(content):
+    cfg.load_from, cfg.resume = checkpoint, False
+    if is_deployed(read_checkpoint(checkpoint)):
         cfg.model.backbone.deploy = True
     _require_gpu(amp)
     cfg.test_cfg.update(dict(fp16=True) if amp else {})
@@ -380,11 +373,13 @@ def _checked_runner(cfg: Config, loaders: list[str]) -> Runner:
     """
     if cfg.launcher != 'none' and get_device() == 'cpu' and not dist.is_initialized():
         dist.init_process_group('gloo')  # mmengine would ask for a GPU
-    hooks = cfg.setdefault('default_hooks', {})
+    hooks = dict(cfg.get('default_hooks') or {})
     hooks.setdefault('preflight', dict(type='mmghost.PreflightHook'))
-    for name in [n for n in hooks if hooks[n] is None and n not in _OWN_HOOKS]:
-        del hooks[name]  # mmengine has an assertion here
+    kept = {n: hook for n, hook in hooks.items() if hook is not None or n in _OWN_HOOKS}
+    cfg.default_hooks = kept  # mmengine has an assertion for other Nones
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if cfg.get('load_from'):  # not in the config, which mmengine writes down
+        runner._load_from = for_mmengine(cfg.load_from)
     for hook in runner.hooks:
         if isinstance(hook, PreflightHook):
             hook.check(runner, loaders)

@@ -15,10 +15,8 @@ class CfgOptions(DictAction):
         try:
             super().__call__(parser, *args)
         except (ValueError, AssertionError, RecursionError):
-            words = (
-                f'{" ".join(args[1])!r} is not KEY=VALUE with matching brackets, such '
-            )
-            words += 'as model.backbone.init_cfg=None'
+            words = f'{" ".join(args[1])!r} is not KEY=VALUE with matching brackets, '
+            words += 'such as model.backbone.init_cfg=None'
             raise ArgumentError(self, words) from None
 
 
@@ -52,4 +50,5 @@ def parse_launched(parser: ArgumentParser, scripts: str) -> Namespace:
     )
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    del args.local_rank  # what is left are arguments of load_config and prepare_*
     return args

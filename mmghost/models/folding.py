@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .layers import RepConv
 
 
-def fold(model: nn.Module) -> int:
+def fold(model: nn.Module) -> None:
     """Fold each batch norm of a model into the convolution before it, in place.
 
     A convolution and a batch norm that are neighboring children of one module are
@@ -22,18 +22,13 @@ def fold(model: nn.Module) -> int:
 
     Args:
         model: A backbone, classifier, detector or segmentor.
-
-    Returns:
-        The number of batch norms that were folded.
     """
-    folded = 0
     uses = Counter(id(child) for m in model.modules() for child in m.children())
     for module in list(model.modules()):
         children = list(module.named_children())
         for name, child in children:
             norm = isinstance(child, RepConv) and child.convs[0].bn
             if getattr(norm, 'running_mean', None) is not None:
-                folded += sum(isinstance(m, _BatchNorm) for m in child.modules())
                 setattr(module, name, folded_branches(child))
         # mmcv's ConvModule registers its norm behind the convolution in every order.
         if getattr(module, 'order', None) not in (None, ('conv', 'norm', 'act')):
@@ -47,8 +42,6 @@ def fold(model: nn.Module) -> int:
             ):
                 setattr(module, name, folded_conv(conv, norm))
                 setattr(module, norm_name, nn.Identity())
-                folded += 1
-    return folded
 
 
 def folded_conv(conv: nn.Conv2d, norm: _BatchNorm) -> nn.Conv2d:

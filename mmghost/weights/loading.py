@@ -78,10 +78,8 @@ class Fit:
         text = f'{len(self.usable)} of {len(self.wanted)} tensors fit'
         for name in self.misshapen[:1]:
             there, here = (tuple(s[name].shape) for s in (self.state, self.wanted))
-            text += (
-                f'; {len(self.misshapen)} of another shape ({name} is {there} in the '
-            )
-            text += f'file, {here} here)'
+            text += f'; {len(self.misshapen)} of another shape '
+            text += f'({name} is {there} in the file, {here} here)'
         for names, what in ((self.missing, 'missing'), (self.unknown, 'unknown')):
             text += f'; {len(names)} {what} ({examples(names)})' if names else ''
         return text

@@ -82,13 +82,13 @@ def recognize(
     # mmpretrain's head, where it has just the release's last two layers.
     base = prefix.removesuffix('backbone.')
     head = {
-        f'{base}{theirs}{leaf}': f'{ours}{leaf}'
+        f'{ours}{leaf}': f'{base}{theirs}{leaf}'
         for theirs, ours in _MMPRETRAIN.items()
         for leaf in ('weight', 'bias')
     }
     layers = {name for name in names if name.startswith(f'{base}head.layers.')}
-    if prefix.endswith('backbone.') and layers == head.keys():
-        inside.update({ours: theirs for theirs, ours in head.items()})
+    if prefix.endswith('backbone.') and layers == {*head.values()}:
+        inside.update(head)
 
     found = {}
     for name, old in inside.items():

@@ -18,7 +18,7 @@ from mmengine import fileio
 from mmengine.utils import digit_version
 from torch import Tensor
 
-from ..errors import WeightsError, did_you_mean, examples
+from ..errors import WeightsError, did_you_mean, examples, near_file
 from . import mindspore
 
 TORCH, MINDSPORE, SAFETENSORS = 'torch', 'MindSpore', 'safetensors'
@@ -210,9 +210,7 @@ def local_path(source: str) -> Iterator[Path]:
     elif path.is_dir():
         raise WeightsError(f'{source}: is a folder; name a file in it')
     else:
-        names = os.listdir(path.parent) if path.parent.is_dir() else []
-        hint = did_you_mean(path.name, names)
-        raise WeightsError(f'{source}: there is no such file{hint}')
+        raise WeightsError(f'{source}: there is no such file{near_file(str(path))}')
 
 
 def _from_hub(

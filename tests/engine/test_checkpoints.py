@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from safetensors.torch import save_file
 from torch import nn
@@ -59,13 +60,18 @@ def test_one_changed_byte_in_a_tensor_is_noticed(tmp_path):
     assert not is_whole(path)
 
 
-def test_resume_takes_the_last_whole_checkpoint_by_number(tmp_path):
+def test_resume_takes_the_last_whole_checkpoint_by_number(tmp_path, monkeypatch):
     for epoch in (2, 9, 10):
         save(tmp_path / f'epoch_{epoch}.pth')
     save(tmp_path / 'best_mAP_epoch_11.pth')  # kept for its score, not the latest state
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_10.pth'))
     assert last_whole(tmp_path).name == 'epoch_10.pth'
     cut(tmp_path / 'epoch_10.pth')
+    assert last_whole(tmp_path).name == 'epoch_9.pth'
+    (tmp_path / 'last_checkpoint').write_text('')  # a crash; not the folder we are in
+    (tmp_path / 'here').mkdir()
+    save(tmp_path / 'here' / 'epoch_99.pth')
+    monkeypatch.chdir(tmp_path / 'here')
     assert last_whole(tmp_path).name == 'epoch_9.pth'
 
 
@@ -261,6 +267,8 @@ def test_a_training_starts_from_a_file_of_another_origin(tmp_path, classifier, t
     stem = torch.load(tmp_path / 'work' / 'iter_1.pth', weights_only=False)
     stem = stem['state_dict']['backbone.conv_stem.weight']
     assert torch.equal(stem, timms.conv_stem.weight)
+    (dumped,) = (tmp_path / 'work').glob('*.py')
+    assert Config.fromfile(dumped).load_from == str(path)
 
 
 def test_a_deployed_checkpoint_scores_the_same_and_does_not_train(tmp_path, classifier):

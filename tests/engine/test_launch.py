@@ -104,7 +104,8 @@ def test_a_training_that_cannot_begin_loses_nothing(toy, tmp_path, settings):
 PLAIN = """
 model['backbone'] = dict(type='MobileNetV2', widen_factor=0.25)
 model['head']['in_channels'] = 1280
-default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False))
+default_hooks = None
+custom_hooks = [dict(type='CheckpointHook', by_epoch=False, interval=4)]
 """
 
 

@@ -136,6 +136,15 @@ def test_skipping_ends_after_so_many_in_a_row(tmp_path, shapes):
         train(path, options)
 
 
+def test_an_overflow_is_left_to_the_loss_scaler_of_a_fused_optimizer():
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad, hook = torch.full((2,), np.inf), FiniteHook()
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    optimizer.found_inf = torch.ones(())
+    hook._before_step(optimizer)
+    assert not hook._prevented and weight.grad is not None
+
+
 def test_an_unknown_action_is_refused():
     with pytest.raises(ValueError, match=r"'stop', 'skip'.*'pass'"):
         FiniteHook('pass')

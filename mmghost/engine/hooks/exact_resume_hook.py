@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,32 +55,17 @@ class ExactResumeHook(Hook):
         seed_everything(runner.seed, get_rank(), runner.iter, 0)
 
 
+@dataclass
 class SeedSample:
-    """A transform that seeds the ones after it.
+    """A transform that seeds the ones after it."""
 
-    Args:
-        seed: The seed of the training.
-        rank: The process.
-        epoch: One number, shared with the process that counts the epochs.
-        batch_size: Number of samples that a worker loads before it is another's turn.
-        skipped: Number of batches that were seen before the workers started.
-    """
-
-    def __init__(
-        self,
-        seed: int,
-        rank: int,
-        epoch: torch.Tensor,
-        batch_size: int = 1,
-        skipped: int = 0,
-    ) -> None:
-        self.seed = seed
-        self.rank = rank
-        self.epoch = epoch
-        self.batch_size = batch_size
-        self.skipped = skipped
-        self._count = 0
-        self._counted = -1
+    seed: int  # of the training
+    rank: int  # the process
+    epoch: torch.Tensor  # one number, shared with the process that counts the epochs
+    batch_size: int = 1  # samples that a worker loads before it is another's turn
+    skipped: int = 0  # batches that were seen before the workers started
+    _count = 0
+    _counted = -1
 
     def __call__(self, results: dict) -> dict:
         """Seed by the epoch, worker and number of the sample, as if nothing was skipped."""

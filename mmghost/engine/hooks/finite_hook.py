@@ -67,15 +67,15 @@ class FiniteHook(Hook):
             if isinstance(module, _NormBase)
             for buffer in module.buffers(recurse=False)
         ]
-        self._kept = [torch.empty_like(buffer) for buffer in self._statistics]
 
     def before_train_iter(self, runner: Runner, **_: Any) -> None:
         """Remember the running statistics."""
         self._prevented = False
-        for kept, buffer in zip(self._kept, self._statistics):
-            kept.copy_(buffer)
+        self._kept = [buffer.clone() for buffer in self._statistics]
 
     def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
+        if getattr(optimizer, 'found_inf', False):
+            return  # fused: the loss scaler has the optimizer skip the step
         parameters = [p for group in optimizer.param_groups for p in group['params']]
         # The gradients of a NaN or infinite loss are NaN or infinite, too.
         if not clip_grad_norm_(parameters, math.inf).isfinite():

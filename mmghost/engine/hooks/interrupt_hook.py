@@ -39,7 +39,6 @@ class InterruptHook(Hook):
         self.received: int | None = None
         self._when = -math.inf
         self._training = False
-        self._process = os.getpid()
         self._before: dict[int, Any] = {}
 
     def listen(self) -> None:
@@ -84,28 +83,26 @@ class InterruptHook(Hook):
             raise KeyboardInterrupt
         self.received, self._when = number, now
         if is_main_process():
-            name = signal.Signals(number).name
-            text = (
-                'the state will be saved after this iteration; once more ends at once'
-            )
-            print(f'{name}: {text}', file=sys.stderr, flush=True)
+            text = f'{signal.Signals(number).name}: the state will be saved after this '
+            text += 'iteration; once more ends at once'
+            print(text, file=sys.stderr, flush=True)
 
     def after_train_iter(self, runner: Runner, **_: Any) -> None:
         """Save and leave with a KeyboardInterrupt, if told to."""
-        self._leave(runner, runner.iter + 1)
+        if self.received is not None and is_main_process():
+            self._leave(runner, runner.iter + 1)
 
     def after_val_iter(self, runner: Runner, **_: Any) -> None:
         """Save and leave an evaluation during training, if told to."""
-        if self.received is None or not is_main_process():
-            return
-        for hook in runner.hooks:
-            if isinstance(hook, EMAHook):
-                hook.after_val_epoch(runner)  # puts the weights of the training back
-        self._leave(runner, runner.iter)
+        if self.received is not None and is_main_process():
+            for hook in runner.hooks:
+                if isinstance(hook, EMAHook):
+                    hook.after_val_epoch(
+                        runner
+                    )  # puts the weights of the training back
+            self._leave(runner, runner.iter)
 
     def _leave(self, runner: Runner, done: int) -> None:
-        if self.received is None or not is_main_process():
-            return
         self.release()
         by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
         file = f'{"interrupted_" if by_epoch else ""}iter_{done}.pth'

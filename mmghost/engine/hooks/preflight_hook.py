@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
@@ -86,10 +86,9 @@ class PreflightHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Move the checkpoints of an earlier training aside, unless it goes on."""
-        folder = None
-        if not runner._resume and is_main_process():
-            folder = set_aside(runner.work_dir)
-        if folder is not None:
+        barrier()  # the others may still have to load what is moved here
+        starts = not runner._resume and is_main_process()
+        if starts and (folder := set_aside(runner.work_dir)):
             runner.logger.info(
                 f'{runner.work_dir} had checkpoints of an earlier training: they are in '
                 f'{folder} now (--resume would have gone on from them)'
