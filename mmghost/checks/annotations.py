@@ -64,11 +64,9 @@ def _check_keys(content: Content, path: str, needed: list[str]) -> Iterator[Prob
         used = {entry.get(key) for entry in content['annotations']} - {None}
         # Objects of images that somebody took out do no harm.
         if used - known and (kind == 'categories' or known.isdisjoint(used)):
-            there, gone = (
-                examples(sorted(map(repr, i))) for i in (known, used - known)
-            )
-            what = f'annotations have {key} {gone}, but {kind} has {there}'
-            yield Problem(path, what)
+            gone = examples(sorted(map(repr, used - known)))
+            what = f'annotations have {key} {gone}, but {kind} has '
+            yield Problem(path, what + examples(sorted(map(repr, known))))
 
 
 def _check_categories(

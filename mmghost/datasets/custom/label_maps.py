@@ -1,7 +1,7 @@
 """Pairs of images and label maps, and label maps with other values than 0, 1, 2 ..."""
 
 import os
-from collections import Counter
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -74,13 +74,12 @@ def find_pairs(
     end = common[min(cuts) :] if cuts else ''
     names = {name.removesuffix(end) for name in images}
     # Label maps begin as an image does, up to a separator.
-    ends = Counter(
+    best = statistics.multimode(
         label[i:]
         for label in labels
         for i, mark in enumerate(label)
         if mark in '._- ' and label[:i] in names
     )
-    best = [map_end for map_end, count in ends.items() if count == max(ends.values())]
     if len(best) > 1:
         raise UserError(
             f'{maps} has several label maps for each image: choose one with --map-suffix: '

@@ -1,6 +1,5 @@
 """Look at the user's data, plan a training, write its config, and check it."""
 
-import itertools
 import os
 import re
 import shutil
@@ -29,7 +28,6 @@ MODELS = {
     'instance': ('mask-rcnn',),
 }
 WIDTHS = (1.0, 1.3, 1.6)
-SPLITS = ('train', 'val')
 
 
 class Choices(NamedTuple):
@@ -112,7 +110,7 @@ def new_config(
             text = _render(path, job, **plan.get(task, _detection)(job))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding='utf-8')
-            problems = preflight(Config.fromfile(out), SPLITS, note=lambda line: None)
+            problems = preflight(Config.fromfile(out), note=lambda line: None)
             raise_if_fatal(
                 problems, lambda line: note(line.removeprefix('preflight: '))
             )
@@ -207,12 +205,8 @@ def _detection(job: Job) -> dict[str, Any]:
 
 def _segmentation(job: Job) -> dict[str, Any]:
     choices = job.choices
-    train, val = (
-        find_pairs(path, maps, split, choices.map_suffix)
-        for path, maps, split in zip(
-            job.paths, (choices.train_maps, choices.val_maps), SPLITS
-        )
-    )
+    train = find_pairs(job.paths[0], choices.train_maps, 'train', choices.map_suffix)
+    val = find_pairs(job.paths[1], choices.val_maps, 'val', choices.map_suffix)
     classes = choices.classes or read_classes(train.maps)
     values, ignored = list(choices.label_values), list(choices.ignore_label)
     if not classes or len(values) not in (0, len(classes)):
@@ -228,13 +222,11 @@ def _segmentation(job: Job) -> dict[str, Any]:
         )
     # mmseg can ignore one value, above those of the classes or below them.
     if len(ignored) > 1 or any(',' in v or 0 < int(v) < len(classes) for v in ignored):
-        others = (str(i) for i in range(256) if str(i) not in ignored)
-        values = values or list(itertools.islice(others, len(classes)))
+        others = [str(i) for i in range(256) if str(i) not in ignored]
+        values = values or others[: len(classes)]
     if values:
-        train, val = (
-            convert_maps(pairs, values, ignored, job.data / split)
-            for pairs, split in zip((train, val), SPLITS)
-        )
+        train = convert_maps(train, values, ignored, job.data / 'train')
+        val = convert_maps(val, values, ignored, job.data / 'val')
         ignored = []
     is_color = any(',' in value for value in values)
     images = [f'{train.images}/{name}{train.image_suffix}' for name in train.names]
@@ -275,7 +267,7 @@ def _classification(job: Job) -> dict[str, Any]:
             f'--classes: here the classes are the folders, {examples(names)}'
         )
     members = {name: list_images(os.path.join(train, name)) for name in names}
-    images = list(itertools.chain(*members.values()))
+    images = [image for found in members.values() for image in found]
     if not images:
         raise UserError(f'--train {train}: put the images of each class into a folder')
     rarest = min(members, key=lambda name: len(members[name]))
