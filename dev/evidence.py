@@ -115,8 +115,8 @@ def checkpoint(network: str) -> Path:
 
 
 def last_of(folder: Path) -> Path:
-    """Return the last checkpoint in a folder."""
-    return max(folder.glob('*_*.pth'), key=lambda path: path.stat().st_mtime)
+    """Return the last checkpoint in a folder, by mmengine's note."""
+    return folder / Path((folder / 'last_checkpoint').read_text()).name
 
 
 def train(run: Run, options: list[str]) -> None:

@@ -76,9 +76,7 @@ def _check_list(dataset: Any, path: str, images: list[str]) -> Iterator[Problem]
     folder = dataset.data_prefix.get('img_path') or '.'
     classes = list(dataset.metainfo.get('classes') or ())
     folders = sorted(getattr(dataset, 'folder_to_idx', ()))
-    places = {
-        os.path.dirname(image) for image in images
-    }  # a million images, few folders
+    places = {os.path.dirname(image) for image in images}  # few, of a million images
     parts = {part for p in places for part in Path(os.path.relpath(p, folder)).parts}
     hidden = sorted(filter(is_hidden, parts.union(folders)))
     if hidden and not dataset.ann_file:
