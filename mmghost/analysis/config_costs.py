@@ -43,7 +43,8 @@ def config_cost(cfg: Config, shape: tuple[int, int] | None = None) -> ConfigCost
         shape: Height and width of the image in px; None for :func:`default_shape`.
 
     Raises:
-        UserError: If the model does not take images of this shape.
+        UserError: If the model does not take images of this shape, or, like Cascade
+            R-CNN and DETR of mmdet, takes none without their annotations.
     """
     shape = tuple(shape or default_shape(cfg))
     try:
@@ -51,10 +52,16 @@ def config_cost(cfg: Config, shape: tuple[int, int] | None = None) -> ConfigCost
             return _count(build_model(cfg).eval().to('meta'), shape)
         except NotImplementedError:  # a layer without a meta form
             return _count(build_model(cfg).eval(), shape)
-    except (RuntimeError, ValueError, AssertionError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        AssertionError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise UserError(
             f'the model of {cfg.filename} does not take images of {shape[0]} x '
-            f'{shape[1]} px (height x width): {error}'
+            f'{shape[1]} px (height x width) without annotations: {error!r}'
         ) from error
 
 

@@ -26,6 +26,7 @@ from mmengine.runner import Runner
 
 from ..checks.toolbox import scope_of, type_name
 from ..errors import UserError, did_you_mean, near_file
+from ..recipes.optimizers import WITHOUT_AMP
 from .checkpoints import for_mmengine, is_deployed, last_whole, read_checkpoint
 from .fonts import use_font_for
 from .hooks.interrupt_hook import InterruptHook
@@ -160,15 +161,15 @@ def _set_launcher(cfg: Config, launcher: str) -> None:
 
 
 def _require_gpu(amp: bool) -> None:
-    if amp and get_device() == 'cpu':
-        raise UserError('--amp needs a GPU, and torch finds none: leave it out')
+    if amp and get_device() in WITHOUT_AMP:
+        raise UserError('--amp needs a GPU, and there is none: leave it out')
 
 
 def _set_precision(cfg: Config, amp: bool) -> None:
     """Switch mixed precision on where asked for, and off where there is no GPU."""
     _require_gpu(amp)
     wrapper = type_name(cfg.optim_wrapper.get('type', 'OptimWrapper'))
-    if wrapper == 'AmpOptimWrapper' and get_device() == 'cpu':
+    if wrapper == 'AmpOptimWrapper' and get_device() in WITHOUT_AMP:
         text = 'no GPU: training in 32 bit instead of mixed precision'
         print_log(text, 'current', level=30)
         cfg.optim_wrapper.type = 'OptimWrapper'

@@ -214,7 +214,8 @@ class GhostBottleneck(nn.Module):
         row: A row of the table, its channels scaled by the width.
         dfc: An item of :func:`dfc_by_bottleneck`.
         drop_path: Probability to drop the residual branch of a sample.
-        split: Replace the stride of 2 by phases, see :mod:`.atrous`.
+        phases: Phases of a sample in the output's batch, see :mod:`.atrous`.
+        split: Replace the stride of 2 by phases.
         with_cp: Compute the bottleneck again in backward, to save memory.
         branches, conv_cfg, norm_cfg, act_cfg: As in :class:`GhostModule`.
     """
@@ -225,6 +226,7 @@ class GhostBottleneck(nn.Module):
         row: Row,
         dfc: Cfg | None,
         drop_path: float,
+        phases: int,
         split: bool,
         with_cp: bool,
         branches: int,
@@ -260,12 +262,16 @@ class GhostBottleneck(nn.Module):
                 *conv_norm(in_channels, in_channels, k, stride, in_channels, **layers),
                 *conv_norm(in_channels, out, **layers),
             )
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.drop_path = DropPath(drop_path) if drop_path else None
+        self.phases = phases
 
     def _forward(self, x: Tensor) -> Tensor:
         residual = self.bn_dw(self.conv_dw(self.ghost1(x)))
         residual = self.se(self.split(residual))
-        out = self.drop_path(self.ghost2(residual))
+        out = self.ghost2(residual)
+        if self.drop_path is not None and self.training:
+            # All phases of a sample are dropped, or none.
+            out = self.drop_path(out.unflatten(0, (-1, self.phases))).flatten(0, 1)
         out += self.split(self.shortcut(x))  # in place: 1 to 5 % of inference
         return out
 
@@ -372,6 +378,7 @@ class GhostNet(Backbone):
                         row,
                         dfc=attention[depth],
                         drop_path=drop_path_rate * depth / (NUM_BOTTLENECKS - 1),
+                        phases=4**splits,
                         split=split,
                         with_cp=with_cp,
                         branches=branches,

@@ -13,6 +13,9 @@ from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, Opti
 from .. import registry
 from ..registry import register
 
+# Devices that mmengine's AmpOptimWrapper refuses.
+WITHOUT_AMP = ('cpu', 'mps')
+
 
 @register(registry.OPTIMIZERS)
 def RMSpropTF(params: Iterable, **kwargs: Any) -> torch.optim.Optimizer:
@@ -42,7 +45,7 @@ def AutoAmpOptimWrapper(
     mmengine's AmpOptimWrapper raises without a GPU. With this one, a config for GPUs
     can be tried on a CPU as it is. The arguments are those of AmpOptimWrapper.
     """
-    if get_device() == 'cpu':
+    if get_device() in WITHOUT_AMP:
         print_log('No GPU: training in 32 bit instead of mixed precision', 'current')
         return OptimWrapper(**kwargs)
     return AmpOptimWrapper(loss_scale, dtype, use_fsdp, **kwargs)

@@ -4,6 +4,7 @@
 matches names only: a classifier would be evaluated with random weights.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch.nn as nn
 from mmengine.logging import print_log
 
 from ..models.ghostnet import GhostNet
+from .loading import check_numbers, warn_of_gates
+from .networks import COUNTER
 from .origins import STEM, recognize, to_mmpretrain, unwrapped
 from .reading import CONTAINERS
 
@@ -31,7 +34,8 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
         Whether ``state_dict`` was replaced.
 
     Raises:
-        WeightsError: If the checkpoint has several GhostNets.
+        WeightsError: If the checkpoint has several GhostNets, or the weights renamed are
+            not finite numbers.
     """
     places = [n for n, m in model.named_modules() if isinstance(m, GhostNet)]
     if len(places) != 1 or not places[0].endswith('backbone'):
@@ -41,7 +45,9 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
     key = next((k for k in keys if isinstance(checkpoint.get(k), Mapping)), None)
     state = checkpoint[key] if key else checkpoint
     names = {unwrapped(name): name for name in state if isinstance(name, str)}
+    meta = checkpoint.get('meta') or {}
     if f'{places[0]}.{STEM}' in names:
+        warn_of_gates(model, meta, 'mmengine')
         # mmengine itself removes DDP's `module.`, but no `_orig_mod.` of torch.compile.
         compiled = any('_orig_mod.' in name for name in names.values())
         if key in (None, 'state_dict') and not compiled:
@@ -58,11 +64,18 @@ def adapt_checkpoint(model: nn.Module, checkpoint: dict[str, Any], source: str) 
         if parts & (wanted - renamed.keys()):
             return False
         adapted = {n: v for n, v in renamed.items() if n in wanted}
+        # Beside timm's wrapper, neck and head have the model's names already.
+        others = {n: state[names[n]] for n in names.keys() & wanted - renamed.keys()}
+        weights = {n: v for n, v in adapted.items() if not n.endswith(COUNTER)}
+        check_numbers(weights, source)
+        warn_of_gates(model, meta, origin.kind)
         message = f'{len(adapted)} tensors of {origin.kind} renamed for this '
         message += f'{type(model).__name__}; '
         message += f'{len(renamed) - len(adapted)} are not part of it'
-        for part, count in origin.left_out.items():
+        kept = Counter(n.split('.')[0] for n in others)
+        for part, count in (Counter(origin.left_out) - kept).items():
             message += f'; left out: {count} of {part}'
+        adapted.update(others)
     else:
         return False
     if key is None:

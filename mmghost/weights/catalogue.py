@@ -98,6 +98,13 @@ def get_model(
     if pretrained is True and not tags:
         raise WeightsError(f'{name}: no weights are published')
     tag = next(iter(tags)) if pretrained is True else pretrained
+    if tag not in tags and any(
+        tag == w.tag for e in entries().values() for w in e.weights
+    ):
+        has = ', '.join(tags) or 'none'
+        raise WeightsError(
+            f'{name}: no weights {tag!r} are published; there are: {has}'
+        )
     if tag in tags:
         checkpoint = tags[tag].url
         if tags[tag].dfc:
@@ -109,6 +116,6 @@ def get_model(
         version = (dict(dfc=None), {}, dict(branches=3))[found.version - 1]
         kwargs = {**version, 'num_classes': num_classes, **kwargs}
         model = GhostNetClassifier(found.width, **kwargs)
-    if checkpoint:
+    if checkpoint not in (False, None):
         load_pretrained(model, checkpoint, new_classifier=True)
     return model

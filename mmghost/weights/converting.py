@@ -32,7 +32,7 @@ def convert(
         target: The file to write with ``torch.save``.
         form: ``'mmpretrain'`` for an ImageClassifier (backbone and
             StackedLinearClsHead), ``'backbone'`` for the trunk alone, ``'release'`` for
-            the authors' and timm's names, with the classifier.
+            timm's names, of V1 and V2 also the authors', with the classifier.
         prefix: Prefix of the trunk's names, where a file has several networks.
 
     Returns:

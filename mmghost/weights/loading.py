@@ -146,7 +146,8 @@ def load_pretrained(
     whole = fit.unfit <= {*may_lack} and not fit.unknown
     name = type(backbone).__name__
     if fit.other_form or not fit.usable or (strict and not whole):
-        remedy = '' if fit.other_form else '; strict=False loads what fits'
+        partly = strict and fit.usable and not fit.other_form
+        remedy = '; strict=False loads what fits' if partly else ''
         raise WeightsError(
             f'{file.source}: does not fit this {name}{_reason(fit)}. {fit}. Nothing was '
             f'loaded{remedy}'
@@ -167,18 +168,31 @@ def load_pretrained(
     warnings = []
     if fit.unfit or fit.unknown:
         warnings.append(f'{fit}. What the file lacks stayed random')
-    writer = file.meta.get('mmghost_weights', {}).get('origin', origin.kind)
-    gates = [m for m in backbone.modules() if isinstance(m, DFCAttention)]
+    for warning in warnings:
+        print_log(f'{name}: {warning}', 'current', level=logging.WARNING)
+    warn_of_gates(backbone, file.meta, origin.kind)
+    return report
+
+
+def warn_of_gates(model: nn.Module, meta: Mapping[str, Any], kind: str) -> None:
+    """Warn if weights are MindSpore's, and the model's gates are not.
+
+    Args:
+        model: A model with a GhostNet.
+        meta: What is noted beside the weights: a converted file has its origin there.
+        kind: Who wrote the file.
+    """
+    writer = meta.get('mmghost_weights', {}).get('origin', kind)
+    gates = [m for m in model.modules() if isinstance(m, DFCAttention)]
     other = any((g.upsample, g.align_corners) != ('bilinear', True) for g in gates)
     if writer == MINDSPORE and other:
-        warnings.append(
+        warning = (
             'MindSpore upsamples the gate bilinearly: without '
             "dfc=dict(upsample='bilinear', align_corners=True) these weights give other "
             'features than there'
         )
-    for warning in warnings:
+        name = type(model).__name__
         print_log(f'{name}: {warning}', 'current', level=logging.WARNING)
-    return report
 
 
 def check_numbers(state: Mapping[str, Tensor], source: str) -> None:
@@ -202,7 +216,8 @@ def _reason(fit: _NetworkFit) -> str:
     both_tell = min(there.groups, here.groups) > 2
     foldable = there.form == 'branches' and (here.form == 'folded' or here.version == 2)
     if there.version != here.version and both_tell and not foldable:
-        return f": the file is a {there.name}; use type='GhostNetV{there.version}'"
+        dfc = '' if 3 in (there.version, here.version) else ' and its default dfc'
+        return f": the file is a {there.name}; use type='GhostNetV{there.version}'{dfc}"
     if fit.other_form:
         return f': the file {_REMEDIES[there.form]}'
     if there.width != here.width:

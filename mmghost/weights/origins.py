@@ -122,7 +122,8 @@ def _choose(names: list[str], wanted: str | None, source: str) -> str:
     preferred = next(p for p in ('', 'backbone.', prefixes[0]) if p in prefixes)
     if len(prefixes) > 1 and preferred not in ('', 'backbone.'):
         raise WeightsError(
-            f'{source}: has several GhostNets, {found}; choose one with prefix='
+            f'{source}: has several GhostNets, {found}; choose one with prefix= of '
+            'init_cfg, or --prefix of convert_weights.py'
         )
     return preferred
 

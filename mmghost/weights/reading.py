@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 import numpy as np
 import torch
 from mmengine import fileio
+from mmengine.logging import print_log
 from mmengine.utils import digit_version
 from torch import Tensor
 
@@ -124,9 +125,12 @@ def _damaged(path: Path, source: str) -> WeightsError:
 
 
 def _read_safetensors(path: Path, source: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        text = f'{source}: needs safetensors: pip install safetensors'
+        raise WeightsError(text) from error
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
@@ -216,8 +220,11 @@ def local_path(source: str) -> Iterator[Path]:
 def _from_hub(
     source: str, repo: str, revision: str = 'main', name: str = 'model.safetensors'
 ) -> Path:
-    import huggingface_hub as hub
-
+    try:
+        import huggingface_hub as hub
+    except ImportError as error:
+        text = f'{source}: needs huggingface_hub: pip install huggingface_hub'
+        raise WeightsError(text) from error
     file = dict(repo_id=repo, filename=name, revision=revision)
     if isinstance(cached := hub.try_to_load_from_cache(**file), str):
         return Path(cached)
@@ -252,6 +259,8 @@ def _from_url(source: str) -> Path:
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if checksum else ''
         if not digest.startswith(checksum):
             raise WeightsError(f'{path} is not the file of {source}: remove it')
+        # Files of one name from several places are one there, as in torch.hub.
+        print_log(f'{source}: taken from {path}', 'current')
         return path
     if not checksum:  # as torch.hub, which takes dates and the 1 of `-1.0.pth`, too
         found = re.search(r'-(?!\d{8}\.)([0-9a-f]{8,64})\.pth', path.name)

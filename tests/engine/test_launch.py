@@ -158,6 +158,7 @@ def test_work_dir_is_the_flag_before_the_config_before_the_name(toy, tmp_path):
         ('OptimWrapper', 'cuda', True, 'AmpOptimWrapper'),
         ('AmpOptimWrapper', 'cuda', True, 'AmpOptimWrapper'),
         ('AmpOptimWrapper', 'cpu', False, 'OptimWrapper'),
+        ('AmpOptimWrapper', 'mps', False, 'OptimWrapper'),
     ],
 )
 def test_mixed_precision_is_used_where_there_is_a_gpu(

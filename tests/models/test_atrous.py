@@ -103,6 +103,15 @@ def test_merging_undoes_splitting(size):
     assert torch.equal(MergePhases()(phases, size), x)
 
 
+def test_drop_path_drops_all_phases_of_a_sample_or_none():
+    block = GhostNetV2(drop_path_rate=0.5, output_stride=8).train().blocks[-1][-1]
+    x = image(8 * 16, 160, 2, 2)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        dropped = (block(x) == x).flatten(1).all(1)
+    assert {*dropped.view(8, 16).sum(1).tolist()} == {0, 16}
+
+
 @pytest.mark.slow  # compiles ten seconds each
 @pytest.mark.parametrize('size', [(8, 6), (7, 7)])
 def test_compiled_it_has_the_same_gradients(size):

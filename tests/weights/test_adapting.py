@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmghost.errors import WeightsError
 from mmghost.models import GhostNetClassifier, GhostNetV2
 from mmghost.weights import adapt_checkpoint
 from tests.weights.conftest import WIDTH, small_state
@@ -87,6 +88,24 @@ def test_what_is_left_out_of_a_file_is_logged(state, log):
     content['net.text_encoder.weight'] = torch.ones(1)
     assert adapt_checkpoint(retinanet(), content, 'a.pth')
     assert 'left out: 1 of net' in log[0]
+
+
+def test_beside_timms_wrapper_neck_and_head_are_kept(state, log):
+    model = retinanet()
+    content = {f'backbone.timm_model.{n}': v for n, v in state.items()}
+    own = {n: v for n, v in model.state_dict().items() if n.startswith('neck.')}
+    checkpoint = {'state_dict': {**content, **own}}
+    assert adapt_checkpoint(model, checkpoint, 'a.pth')
+    assert own.keys() < checkpoint['state_dict'].keys()
+    assert 'neck' not in log[0]
+
+
+def test_numbers_and_mindspores_gates_are_looked_at_as_in_init_cfg(state, log):
+    assert adapt_checkpoint(retinanet(), mindspore_names(state), 'a.ckpt')
+    assert any('MindSpore upsamples the gate bilinearly' in line for line in log)
+    broken = {**state, 'bn1.bias': state['bn1.bias'] * torch.nan}
+    with pytest.raises(WeightsError, match=r'bn1\.bias has 4 of 4 values that are NaN'):
+        adapt_checkpoint(retinanet(), broken, 'a.pth')
 
 
 def test_models_and_files_of_others_are_left_alone(state):

@@ -63,6 +63,11 @@ def test_other_classes_leave_the_last_layer_random_and_log_it(tmp_path, log):
     [
         ('ghostnetv2-1.1', False, 'did you mean ghostnetv'),
         ('ghostnetv1-1.7', True, 'no weights are published'),
+        (
+            'ghostnetv3-1.0',
+            'mindspore',
+            "no weights 'mindspore' are published; there are",
+        ),
     ],
 )
 def test_a_wrong_name_or_tag_is_refused(name, pretrained, says):

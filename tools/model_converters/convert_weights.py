@@ -6,7 +6,7 @@ Examples:
     python tools/model_converters/convert_weights.py work_dirs/x/epoch_12.pth \
         backbone.pth --to backbone                     # out of a detector
     python tools/model_converters/convert_weights.py classifier.pth \
-        for_timm.pth --to release                      # for timm and the authors' code
+        for_timm.pth --to release                      # for timm; V1 and V2: and the authors'
 """
 
 import argparse
