@@ -230,7 +230,10 @@ def run(args: argparse.Namespace) -> None:
     if args.label_maps:
         folder = os.path.join(args.label_maps, '')
         numbered = (f'{folder}{i:06}.png' for i in itertools.count())
-        maps = numbered if video else iter(output_paths(args.image, images, folder))
+        named = [] if video else output_paths(args.image, images, folder)
+        if {*map(os.path.abspath, named)} & {*map(os.path.abspath, outputs)}:
+            raise UserError(f'--out and --label-maps both name {named[0]}')
+        maps = numbered if video else iter(named)
     try:
         while batch := list(itertools.islice(inputs, args.batch_size)):
             samples = predictor.predict_batch([frame for _, frame in batch])
@@ -252,7 +255,8 @@ def run(args: argparse.Namespace) -> None:
         if video:
             video.close()
         if found:
-            Path(args.json).write_text(json.dumps(found, ensure_ascii=False))
+            text = json.dumps(found, ensure_ascii=False)
+            Path(args.json).write_text(text, encoding='utf-8')
 
 
 if __name__ == '__main__':

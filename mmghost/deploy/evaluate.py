@@ -59,7 +59,7 @@ def evaluate(cfg: Config, path: str, **settings: Any) -> dict[str, float]:
             evaluator.process([sample])
     except FileError as error:
         raise UserError(str(error)) from error
-    metrics = evaluator.evaluate(len(dataset))
+    metrics = {n: float(v) for n, v in evaluator.evaluate(len(dataset)).items()}
     return {**metrics, 'ms': 1000 * float(np.median(times))}
 
 

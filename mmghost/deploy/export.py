@@ -144,7 +144,7 @@ def export_file(
     with unfinished(path) as partial:
         try:
             into.convert(graph, inputs, partial, metadata, opset)
-        except UserError:
+        except (UserError, OSError):
             raise
         except Exception as error:  # each converter has classes of its own
             raise UserError(f'{target} cannot express this model: {error}') from error
@@ -199,6 +199,13 @@ def input_size(
             if crops or resizes:
                 size = tuple(up_to(side, divisor) for side in made[::-1])
                 source = 'the test pipeline makes images of'
+            elif step['op'] == 'Pad' and fixed:
+                least_sides, n = (
+                    (step['size'] or (0, 0))[::-1],
+                    step['size_divisor'] or 1,
+                )
+                padded = [up_to(max(pair), n) for pair in zip(size, least_sides)]
+                size = tuple(up_to(side, divisor) for side in padded)
     if min(size) < least or any(side % divisor for side in size):
         raise UserError(
             f'{source} {size[0]} {size[1]}: must be multiples of {divisor} from {least} px '

@@ -10,6 +10,7 @@ from mmengine.utils import get_object_from_string
 from torch import Tensor
 
 from .runtime.images import Prepared
+from .runtime.results import paste_masks
 from .runtime.runner import Feed, Runner
 
 # Of the range of outputs and logits. Float32 sums in another order give up to 4e-6; the
@@ -20,6 +21,7 @@ TOLERANCE = 1e-4
 WITH_GROUP_NORM = 1e-3
 SCORE = 1e-3  # of objects, absolute
 PIXELS = 0.1  # of boxes, in px
+MASK_IOU = 0.9  # pixels whose probability is almost the threshold may differ
 # Two candidates of almost equal score, or an overlap that is almost the threshold, may be
 # decided the other way.
 SHARE = 0.99
@@ -129,7 +131,7 @@ def _predictions(
         return _classes(samples, found, tolerance)
     if task == 'segmentation':
         return _label_maps(samples, found)
-    return _objects(samples, found)
+    return _objects(samples, found, runner.metadata.mask_threshold)
 
 
 def _run(runner: Runner, images: list[Prepared]) -> Feed:
@@ -170,27 +172,39 @@ def _label_maps(samples: list[Any], found: Feed) -> tuple[str, bool]:
     return f'{same:.3%} of the pixels have the same label', same >= SHARE
 
 
-def _objects(samples: list[Any], found: Feed) -> tuple[str, bool]:
+def _objects(samples: list[Any], found: Feed, threshold: float) -> tuple[str, bool]:
     total = matched = 0
-    for sample, dets, labels in zip(samples, found['dets'], found['labels']):
-        real, wanted = labels >= 0, sample.pred_instances.numpy()
-        ours = dets[real, :4], dets[real, 4], labels[real]
-        total += max(len(ours[1]), len(wanted))
-        matched += match(ours, (wanted.bboxes, wanted.scores, wanted.labels))
+    for i, sample in enumerate(samples):
+        real, wanted = found['labels'][i] >= 0, sample.pred_instances.numpy()
+        dets = found['dets'][i][real]
+        ours = [dets[:, :4], dets[:, 4], found['labels'][i][real]]
+        theirs = [wanted.bboxes, wanted.scores, wanted.labels]
+        if 'masks' in found:
+            size, masks = wanted.masks.shape[1:], found['masks'][i][real]
+            ours.append(paste_masks(masks, dets[:, :4], size, threshold))
+            theirs.append(wanted.masks)
+        total += max(len(dets), len(wanted))
+        matched += match(ours, theirs)
     if not total:
         return NO_OBJECTS, True
     return f'{matched} of {total} objects are the same', matched >= SHARE * total
 
 
-def match(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> int:
-    """Return the number of objects that two lists of boxes, scores, labels share."""
-    boxes, scores, labels = theirs
+def match(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> int:
+    """Return how many objects two lists of boxes, scores, labels, or masks too, share."""
+    boxes, scores, labels, *masks = theirs
     free = np.ones(len(scores), bool)
-    for box, score, label in zip(*ours):
+    for box, score, label, *mask in zip(*ours):
         near = free & (labels == label) & (np.abs(scores - score) < SCORE)
         # Large boxes come out of an exponential: a share of their size as well.
         slack = PIXELS + SCORE * np.abs(boxes).max(1, initial=0)
         near &= np.abs(boxes - box).max(1, initial=0) < slack
+        for both, one in zip(masks, mask):
+            near[near] = [_iou(other, one) > MASK_IOU for other in both[near]]
         if near.any():
             free[near.argmax()] = False
     return int((~free).sum())
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> float:
+    return ((one & other).sum() + 1) / ((one | other).sum() + 1)  # one pixel may differ

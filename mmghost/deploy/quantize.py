@@ -1,6 +1,5 @@
 """Files in int8, by the quantizer of each runtime: weights by channel."""
 
-import importlib.util
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -124,8 +123,6 @@ def to_int8_openvino(path: str, inputs: Iterator[Feed], out: str, *_: bool) -> N
 
     Its default, symmetric around zero, cost a classifier 2.2 points.
     """
-    if not importlib.util.find_spec('nncf'):
-        raise UserError('int8 of OpenVINO needs nncf: pip install nncf')
     import nncf
     import openvino
 

@@ -1,5 +1,6 @@
 """Exported files on a test set, and in int8."""
 
+import json
 import shutil
 from copy import deepcopy
 from pathlib import Path
@@ -24,6 +25,7 @@ def test_the_metrics_are_those_of_tools_test(toy, tmp_path, kind):
     if kind == 'segmentor':  # labels at the size of the image, as in all configs
         steps[1], steps[2] = steps[2], steps[1]
     found = evaluate(deepcopy(cfg), export.path, threads=1)
+    assert json.loads(json.dumps(found)) == found  # as test_model.py --json writes it
     cfg.work_dir = str(tmp_path)
     expected = run_test(prepare_test(cfg, checkpoint))
     assert expected and set(found) == {*expected, 'ms'}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -147,6 +148,9 @@ def test_a_file_that_computes_something_else_is_not_kept(toy, tmp_path, monkeypa
     ):
         export_onnx(cfg, checkpoint, str(tmp_path / 'a.onnx'))
     assert not list(tmp_path.iterdir())
+    boxes, one, mask = np.ones((1, 4)), np.ones(1), np.eye(20, dtype=bool)[None]
+    assert match((boxes, one, one, mask), (boxes, one, one, mask)) == 1
+    assert match((boxes, one, one, mask), (boxes, one, one, ~mask)) == 0
 
 
 def test_raw_files_leave_nms_to_the_runner(toy, data, tmp_path):
@@ -229,6 +233,13 @@ def test_the_size_of_the_trace_is_never_below_the_least(least, steps, size):
             input_size(metadata, None, fixed=False)
 
 
+def test_a_file_of_one_size_holds_what_the_pipeline_pads():
+    resize = dict(op='Resize', scale=[640, 480], keep_ratio=True)
+    pad = dict(op='Pad', size=[640, 640], size_divisor=None)
+    metadata = ModelMetadata('detection', steps=[resize, pad], least_side=33)
+    assert input_size(metadata, None, fixed=True) == (640, 640)
+
+
 @pytest.mark.parametrize('kind', ['classifier', 'retinanet', 'segmentor'])
 def test_files_of_opset_11_are_written_where_the_graph_allows(toy, tmp_path, kind):
     cfg, checkpoint, _ = toy(kind)
@@ -295,29 +306,26 @@ runpy.run_path(TOOL, run_name='__main__')
 """
 
 
-def run_model(root: Path, *args: str) -> subprocess.CompletedProcess:
-    tool = str(root / 'tools/deployment/run_model.py')
-    environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-    return subprocess.run(
-        [sys.executable, '-c', WITHOUT_TORCH.replace('TOOL', repr(tool)), '-', *args],
-        capture_output=True, text=True, env=environment, cwd='/',
-    )  # fmt: skip
-
-
 def test_run_model_needs_neither_torch_nor_mmghost(toy, root, data, tmp_path):
     _, _, export = toy('mask-rcnn')
     out, found = tmp_path / 'seen', tmp_path / 'found.json'
-    done = run_model(
-        root, export.path, str(data / 'coco/val2017'), '--out', str(out),
-        '--json', str(found), '--score-thr', '0.02', '--threads', '1',
-    )  # fmt: skip
+    with TemporaryDirectory() as folder:  # as high up as a device's /home/pi
+        shutil.copytree(root / 'mmghost/deploy/runtime', f'{folder}/runtime')
+        tool = shutil.copy(root / 'tools/deployment/run_model.py', folder)
+        command = [
+            sys.executable, '-c', WITHOUT_TORCH.replace('TOOL', repr(tool)), '-',
+            export.path, str(data / 'coco/val2017'), '--out', str(out),
+            '--json', str(found), '--score-thr', '0.02', '--threads', '1',
+        ]  # fmt: skip
+        environment = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, cwd='/'
+        )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('objects of score >= 0.02') == 4
     path = first_image(data)
-    first, expected = (
-        json.loads(found.read_text())[path],
-        Runner(export.path).predict(path),
-    )
+    expected = Runner(export.path).predict(path)
+    first = json.loads(found.read_text())[path]
     assert np.allclose(first['boxes'], expected.boxes, atol=1e-2)  # rounded
     drawn = cv2.imread(str(out / f'{Path(path).stem}.png')).astype(int)
     original = cv2.imread(path).astype(int)
@@ -325,7 +333,7 @@ def test_run_model_needs_neither_torch_nor_mmghost(toy, root, data, tmp_path):
 
 
 def test_run_model_reports_errors_in_one_line(toy, root, data, tmp_path, call):
-    _, _, export = toy('classifier')
+    export, segmentor = toy('classifier').export, toy('segmentor').export
     image, folder = first_image(data), str(data / 'coco/val2017')
     (tmp_path / 'no.jpg').write_text('no image')
     (tmp_path / 'no.onnx').write_bytes(b'\x00no file')
@@ -344,6 +352,7 @@ def test_run_model_reports_errors_in_one_line(toy, root, data, tmp_path, call):
         ([export.path, image, '--score-thr', '30'], 'scores go from 0 to 1'),
         ([export.path, folder, '--out', 'one.png'], '--out one.png: name a folder for'),
         ([newer, image], "step 'Rotate', which this runtime does not know"),
+        ([segmentor.path, folder, '--out', 'a', '--label-maps', 'a'], 'both name a/'),
     ]:
         said, _ = call('deployment/run_model.py', *args)
         assert message in said and '\n' not in said
@@ -372,6 +381,7 @@ def test_results_of_a_folder_have_the_names_of_their_images(root):
         (['--seven-bits'], '--seven-bits goes with --int8'),
         (['--max-drop', '0'], '--max-drop goes with --int8'),
         (['--opset', '0'], '--opset 0: must be 11 to 20'),
+        (['--int8', '--opset', '12'], '--opset 12: int8 of onnx is in 13 and later'),
         (
             ['--int8', '--cfg-options', 'train_dataloader.dataset.data_root=nowhere'],
             'train_dataloader.dataset.*: there is no .*nowhere',

@@ -12,6 +12,7 @@ Examples:
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
@@ -121,7 +122,12 @@ def check_options(args: argparse.Namespace, cfg: Config) -> None:
                 '--int8 is scored on the test set: it needs test_dataloader and '
                 'test_evaluator in the config'
             )
-        training_images(cfg, args.int8)  # missing data are reported before the export
+        # What is missing is reported before the export.
+        if 'onnx' in args.to and args.opset is not None and args.opset < 13:
+            raise UserError(f'--opset {args.opset}: int8 of onnx is in 13 and later')
+        if 'openvino' in args.to and not find_spec('nncf'):
+            raise UserError('int8 of OpenVINO needs nncf: pip install nncf')
+        training_images(cfg, args.int8)
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ def load_runtime() -> ModuleType:
     # tools/ stands beside mmghost/ in a clone, and in mmghost/.mim/ when installed.
     # On a device there may be this file alone, with a copy of the runtime beside it.
     folders = (
-        here.parents[2] / 'mmghost' / 'deploy' / 'runtime',
-        here.parents[3] / 'deploy' / 'runtime',
+        here.parent / '../../mmghost/deploy/runtime',
+        here.parent / '../../../deploy/runtime',
         here.parent / 'runtime',
     )
     folder = next((path for path in folders if (path / '__init__.py').exists()), None)
@@ -167,6 +167,8 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
     written = maps * bool(args.label_maps) + drawings * bool(args.out)
     if lost := {p.resolve() for p in written} & {p.resolve() for p in images}:
         sys.exit(f'error: {min(lost)} would be overwritten: name another folder')
+    if len({*written}) < len(written):
+        sys.exit(f'error: --out and --label-maps both name {written[0]}')
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -186,9 +188,10 @@ def run(args: argparse.Namespace, runtime: ModuleType) -> None:
                 write(drawing, drawn[..., ::-1])
                 line += f' -> {drawing}'
             print(line)
-    finally:  # one damaged image does not cost the others
+    finally:  # a damaged image does not cost those before it
         if found:
-            Path(args.json).write_text(json.dumps(found, ensure_ascii=False))
+            text = json.dumps(found, ensure_ascii=False)
+            Path(args.json).write_text(text, encoding='utf-8')
 
 
 def main() -> None:

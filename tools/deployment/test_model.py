@@ -40,6 +40,8 @@ def main() -> None:
     """Evaluate as the command line says."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
+    if args.json:  # a folder that is missing or full is no news for the end
+        Path(args.json).open('a').close()
     metrics = evaluate(
         cfg, args.file, backend=args.backend, threads=args.threads, bf16=args.bf16
     )

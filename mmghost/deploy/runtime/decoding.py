@@ -34,8 +34,10 @@ def label_map(
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize (H, W, C) bilinearly to a height and a width."""
-    resized = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return resized.reshape(*size, -1)  # OpenCV drops a single channel
+    # OpenCV takes 512 channels at most, and drops a single one.
+    parts = np.split(pixels, range(512, pixels.shape[2], 512), axis=2)
+    resized = [cv2.resize(part, size[::-1]).reshape(*size, -1) for part in parts]
+    return np.concatenate(resized, axis=2)
 
 
 def detections(outputs: Arrays, decoding: dict, prepared: Prepared) -> Arrays:

@@ -168,7 +168,8 @@ def choose_backend(path: str, backend: str | None) -> str:
         )
         raise FileError(f'{path}: is not an exported file; they end in {known}')
     if backend is None:
-        installed = [n for n, p in able.items() if find_spec(p.replace('-', '_'))]
+        modules = {n: p.split()[0].replace('-', '_') for n, p in able.items()}
+        installed = [n for n, module in modules.items() if find_spec(module)]
         return next(iter(installed or able))
     if backend not in able:
         raise FileError(f'{path}: {suffix} files run in {" or ".join(able)}')
