@@ -65,7 +65,3 @@ def relative_error(ours: torch.Tensor, reference: torch.Tensor) -> float:
     assert ours.shape == reference.shape, (ours.shape, reference.shape)
     scale = reference.abs().max().clamp(min=1e-12)
     return float((ours - reference).abs().max() / scale)
-
-
-# Names of version 1, until every test has moved.
-picture, randomise = image, randomize

@@ -66,7 +66,8 @@ def _check_keys(content: Content, path: str, needed: list[str]) -> Iterator[Prob
         if used - known and (kind == 'categories' or known.isdisjoint(used)):
             gone = examples(sorted(map(repr, used - known)))
             what = f'annotations have {key} {gone}, but {kind} has '
-            yield Problem(path, what + examples(sorted(map(repr, known))))
+            what += f'{examples(sorted(map(repr, known)))} - they must be the same'
+            yield Problem(path, what)
 
 
 def _check_categories(
@@ -131,7 +132,8 @@ def _check_boxes(
         yield Problem(path, f'{what} of the image - subtract x1 from x2 and y1 from y2')
     elif unused:
         what = f'mmdet leaves out {len(unused)} of {len(used)} objects without area in '
-        yield Problem(path, f'{what}the image: {examples(unused)}', not used.any())
+        what += f'the image: {examples(unused)} - correct bbox and area'
+        yield Problem(path, what, not used.any())
     if seen and unseen:
         what = f'has no object of the classes {examples(unseen)}, but of '
         what += f'{examples(sorted(seen))} - name classes that it has, or export again'

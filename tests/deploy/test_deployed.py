@@ -11,13 +11,13 @@ from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError
 from mmghost.models import folding
 from tests.deploy.conftest import build_toy
-from tests.helpers import picture, randomise, relative_error
+from tests.helpers import image, randomize, relative_error
 
 
 def build(cfg: Config, path) -> tuple[nn.Module, str]:
     """Return a model with random statistics, and its checkpoint."""
     model = build_model(cfg)
-    randomise(model.backbone)
+    randomize(model.backbone)
     meta = dict(dataset_meta=dict(classes=list('abcdefgh'), palette=[[1, 2, 3]] * 8))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
     return model.eval(), str(path)
@@ -35,7 +35,7 @@ def test_a_deployed_checkpoint_is_used_with_the_same_config(data, tmp_path):
     assert not [n for n in content['state_dict'] if n.endswith('running_mean')]
 
     deployed = Predictor(cfg, out, 'cpu').model
-    x = picture(2, 3, 96, 64)
+    x = image(2, 3, 96, 64)
     with torch.no_grad():
         for ours, wanted in zip(deployed.backbone(x), model.backbone(x), strict=True):
             # Single precision, and weights that were rounded once more.

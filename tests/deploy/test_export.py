@@ -31,7 +31,7 @@ from mmghost.engine.launch import load_config
 from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError
 from mmghost.models import GhostNetClassifier
-from tests.helpers import randomise
+from tests.helpers import randomize
 
 from .conftest import TOYS, build_toy, export_onnx, save_random
 
@@ -95,7 +95,7 @@ def test_the_file_of_a_classifier_has_the_scores_of_image_demo(toy, data, backen
 
 def test_the_imagenet_recipe_is_exported_from_a_release_file(data, root, tmp_path):
     """Its images are not turned by their EXIF tag, in PyTorch nor in the file."""
-    network = randomise(GhostNetClassifier(0.25, num_classes=10), seed=2)
+    network = randomize(GhostNetClassifier(0.25, num_classes=10), seed=2)
     network.classifier.weight.data.mul_(0.1)  # or one class would have score 1
     checkpoint = str(tmp_path / 'release.pth.tar')
     torch.save(network.state_dict(), checkpoint)

@@ -21,14 +21,14 @@ from mmghost.engine.predict import Predictor
 from mmghost.errors import UserError
 from mmghost.models import GhostNetV1, GhostNetV2
 from mmghost.models.ghostnet import GhostModule
-from tests.helpers import randomise, relative_error
+from tests.helpers import randomize, relative_error
 
 
 @pytest.mark.parametrize('stride', [16, 8])
 @pytest.mark.parametrize('size', [(224, 160), (131, 97)])
 def test_branches_compute_the_maps_of_phases(stride, size):
     net = GhostNetV2(0.25, out_indices=(2, 3, 4), output_stride=stride)
-    net = randomise(net).eval()
+    net = randomize(net).eval()
     branched = deepcopy(net)
     use_branches(branched)
     x = noise(1, *size)
@@ -40,7 +40,7 @@ def test_branches_compute_the_maps_of_phases(stride, size):
 @pytest.mark.parametrize('kind', [GhostNetV1, GhostNetV2])  # a folded V3 is a V2
 @pytest.mark.parametrize('width', [0.25, 1.3])
 def test_padded_channels_compute_the_same_maps(kind, width):
-    net = randomise(kind(width, out_indices=(0, 2, 3, 5), output_stride=16)).eval()
+    net = randomize(kind(width, out_indices=(0, 2, 3, 5), output_stride=16)).eval()
     net.double().switch_to_deploy()
     padded = PaddedGhostNet(deepcopy(net))
     for module in padded.modules():

@@ -36,6 +36,7 @@ def test_both_languages_have_the_same(part):
 
 def test_published_figures_are_those_of_the_catalogue():
     rows = [row for row in cells(ENGLISH) if row[0].startswith('GhostNetV2 1.')]
+    assert len(rows) == 3
     for name, parameters, macs, authors, timm in rows:
         entry = catalogue.entry(name.replace('GhostNetV2 ', 'ghostnetv2-'))
         release = next(w for w in entry.weights if w.tag == 'release')
@@ -48,6 +49,7 @@ def test_measured_figures_are_those_of_their_logs():
     for spread in re.findall(r'[\d.]+ ± [\d.]+', read(ENGLISH)):
         assert f'{spread} (3)' in read('docs/results.md')
     rows = [row for row in cells(ENGLISH) if 'docs/logs/' in row[1]]
+    assert rows
     for _, result, _ in rows:
         metric, figure = re.search(r'([A-Za-z][\w -]*?) ([\d.]+)', result).groups()
         log = ROOT / re.search(r'docs/logs/\S+?\.json', result).group()
@@ -55,6 +57,16 @@ def test_measured_figures_are_those_of_their_logs():
         digits = len(figure.partition('.')[2])
         assert round(last[METRICS[metric]], digits) == float(figure)
         assert re.search(rf'(?<![\d.]){figure}(?!\d)', read('docs/results.md'))
+
+
+def test_the_speedups_are_those_of_the_benchmark():
+    known = {(r[0], r[1], r[4]) for r in cells('docs/benchmark.md') if len(r) == 6}
+    forms = {form for _, form, _ in known} - {'form'}
+    rows = [row for row in cells(ENGLISH) if row[0] in forms]
+    assert len(rows) == 6
+    networks = ('mmghost:ghostnetv2-1.0', 'timm:ghostnetv2_100') * 2
+    for form, *figures in rows:
+        assert {(n, form, x) for n, x in zip(networks, figures, strict=True)} <= known
 
 
 @pytest.mark.parametrize(('column', 'stack'), [(1, 'onedl'), (2, 'openmmlab')])

@@ -95,7 +95,10 @@ def build(cfg: Config) -> nn.Module:
     cfg.model.backbone.pop('init_cfg', None)  # tested with the weights
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).eval()
-    assert model.extract_feat(torch.rand(2, 3, 128, 128))
+    maps = model.extract_feat(torch.rand(2, 3, 128, 128))
+    for name, head in model.named_children():
+        if name in ('bbox_head', 'decode_head', 'auxiliary_head', 'head'):
+            head(maps)
     return model
 
 

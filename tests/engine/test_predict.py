@@ -67,7 +67,7 @@ def test_the_prediction_is_drawn_on_the_image(shapes, trained, task):
 def test_a_batch_and_frames_give_what_each_image_gives_alone(shapes, trained, task):
     ours, images = predictor(trained, task), sorted((shapes / 'coco/val2017').iterdir())
     frames = [mmcv.imread(str(path)) for path in images[:3]]
-    for path, sample in zip(images, ours.predict_batch(frames)):
+    for path, sample in zip(images[:3], ours.predict_batch(frames), strict=True):
         alone = ours.predict(str(path))
         a, b = (DEMO['to_result'](ours, s).to_dict([]) for s in (alone, sample))
         for key in a:

@@ -260,6 +260,15 @@ def test_ctrl_c_at_the_terminal_saves_the_state_and_leaves_the_workers_alone(
     assert train(path, options, resume='auto').load_from == str(last)
 
 
+def test_sigterm_may_come_twice_at_once_and_ctrl_c_then_ends():
+    hook = InterruptHook()
+    hook._process, hook._training = os.getpid(), True
+    for _ in range(2):  # as `timeout` sends it
+        hook._receive(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt):
+        hook._receive(signal.SIGINT, None)
+
+
 def test_told_to_end_in_an_evaluation_it_saves_the_weights_of_the_training(
     tmp_path, shapes
 ):

@@ -8,7 +8,7 @@ import torch.nn as nn
 from mmcv.cnn import ConvModule
 
 from mmghost.errors import WeightsError
-from mmghost.models import GhostNetClassifier, GhostNetV1, GhostNetV2, GhostNetV3
+from mmghost.models import GhostNetV1, GhostNetV2, GhostNetV3
 from mmghost.models.folding import fold
 from tests.helpers import image, randomize, relative_error
 
@@ -91,12 +91,3 @@ def test_necks_and_heads_of_conv_modules_are_folded_too():
     left = sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
     assert left == 3, 'only what is a convolution and then its own batch norm'
     assert relative_error(model(x), wanted) < EXACT
-
-
-@torch.no_grad()
-def test_a_deployed_classifier_computes_the_same_logits():
-    model = randomize(GhostNetClassifier(0.25, num_classes=7)).double().eval()
-    deployed = GhostNetClassifier(0.25, num_classes=7, deploy=True).double().eval()
-    deployed.load_state_dict(copy.deepcopy(model).switch_to_deploy().state_dict())
-    x = image(2, 3, 64, 64).double()
-    assert relative_error(deployed(x), model(x)) < EXACT

@@ -157,6 +157,8 @@ def test_nothing_in_a_file_is_executed(what, zipped, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = {'state_dict': small_state(), 'meta': ATTACKS[what]}
     torch.save(content, 'weights.pth', _use_new_zipfile_serialization=zipped)
+    pickle.loads(pickle.dumps(ATTACKS[what]))
+    (tmp_path / TRACE).unlink()  # an ordinary reader executes it
     said = refusal(backbone(), dict(checkpoint='weights.pth'), tmp_path)
     # It depends on the version of torch.
     assert 'would run code' in said or DAMAGED in said
