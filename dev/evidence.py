@@ -172,7 +172,7 @@ def train(run: Run, options: list[str]) -> None:
     steps = [line for line in lines if 'loss' in line]
     run.seconds = round(statistics.median(s['time'] for s in steps) * steps[-1]['iter'])
     if run.task.startswith('camvid'):
-        (tested,) = (folder / 'test').glob('*/*.json')
+        tested = max((folder / 'test').glob('*/*.json'))
         run.test = round(json.loads(tested.read_text())['mIoU'], 4)
     run.date = str(date.today())
     run.record.parent.mkdir(parents=True, exist_ok=True)

@@ -175,7 +175,7 @@ def describe(
     if measured:
         log = f'mmghost, {measured["date"]}, docs/logs/{measured["log"]}'
         seen.insert(0, (measured['value'], log))
-    if seen:
+    if seen and not row.get('other_recipe'):
         (value, source), (task, metric) = seen[0], TASKS[table['metric']]
         entry['Metadata']['Source of Results'] = source
         metrics = {metric: float(value)}
@@ -198,9 +198,10 @@ def schedule(cfg: Config) -> dict[str, Any]:
     while 'dataset' in dataset:
         times *= dataset.get('times', 1)
         dataset = dataset.dataset
+    steps = cfg.optim_wrapper.get('accumulative_counts', 1)
     batch = cfg.get('auto_scale_lr', {}).get('base_batch_size')
     return {
         'Epochs': cfg.train_cfg.get('max_epochs', 0) * times,
         'Iterations': cfg.train_cfg.get('max_iters'),
-        'Batch Size': batch or cfg.train_dataloader.batch_size,
+        'Batch Size': (batch or cfg.train_dataloader.batch_size) * steps,
     }

@@ -142,7 +142,7 @@ def test_every_detector_and_width_is_written_so_that_it_builds(own, model, width
     head = cfg.model.get('bbox_head') or cfg.model.roi_head.bbox_head
     assert head.num_classes == len(cfg.classes)
     # The learning rate of its recipe, for the batch.
-    recipe = {'retinanet': 0.01 / 16, 'faster-rcnn': 0.02 / 16, 'yolov3': 0.003 / 64}
+    recipe = {'retinanet': 0.01 / 16, 'faster-rcnn': 0.02 / 16, 'yolov3': 0.003 / 192}
     lr = recipe.get(model, 0.004 / 256) * cfg.batch_size
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(lr, rel=0.05)  # two digits
 

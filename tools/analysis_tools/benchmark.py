@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         help='eager, channels-last, folded, deployed (both), compiled, onnxruntime, '
         'openvino, amp; with --mode train eager, channels-last, compiled, amp. Default: '
-        'all but compiled',
+        'all but compiled and amp',
     )
     parser.add_argument('--batch', nargs='+', type=int)
     parser.add_argument(

@@ -106,7 +106,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help='light heads for RetinaNet, Mask R-CNN, DeepLabV3+ (default: without a GPU)',
     )
-    parser.add_argument('--size', type=int, help='longer side of the input in px')
+    parser.add_argument(
+        '--size',
+        type=int,
+        help='longer side of the input in px; side of the crops for label maps and classes',
+    )
     parser.add_argument('--batch', type=int, help='images in a step')
     parser.add_argument('--epochs', type=int, help='number of epochs')
     parser.add_argument(

@@ -3,8 +3,8 @@
 # a choice trains at all and what it costs; differences of a point or two between choices
 # are noise, and none of its figures is an ImageNet figure.
 #   python -m projects.ablation.ablate 9 --proxy projects/ablation/configs/proxy_sign-digits.py
-# Any other classification config serves as a proxy too; of its model, only the number of
-# classes and the loss are used.
+# Any other classification config serves as a proxy too; of its model, the head's classes,
+# loss and topk, data_preprocessor and train_cfg are used.
 _base_ = [
     '../../../configs/_base_/models/ghostnetv2_classifier.py',
     '../../../configs/_base_/datasets/sign_digits.py',
