@@ -200,11 +200,8 @@ def input_size(
                 size = tuple(up_to(side, divisor) for side in made[::-1])
                 source = 'the test pipeline makes images of'
             elif step['op'] == 'Pad' and fixed:
-                least_sides, n = (
-                    (step['size'] or (0, 0))[::-1],
-                    step['size_divisor'] or 1,
-                )
-                padded = [up_to(max(pair), n) for pair in zip(size, least_sides)]
+                n, (wide, high) = step['size_divisor'] or 1, step['size'] or (0, 0)
+                padded = [up_to(max(pair), n) for pair in zip(size, (high, wide))]
                 size = tuple(up_to(side, divisor) for side in padded)
     if min(size) < least or any(side % divisor for side in size):
         raise UserError(

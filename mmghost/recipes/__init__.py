@@ -1,7 +1,6 @@
 """The ImageNet recipe of the GhostNetV2 release for mmengine.
 
-The release trains with timm. timm's own optimizer, schedule and augmentation are wrapped
-here, so using them needs timm; importing this package does not.
+timm's own optimizer, schedule and augmentation, wrapped: using them needs timm.
 """
 
 from .optimizers import AutoAmpOptimWrapper, MergedGroupsConstructor, RMSpropTF, TimmEMA

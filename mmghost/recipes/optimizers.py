@@ -13,8 +13,7 @@ from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, Opti
 from .. import registry
 from ..registry import register
 
-# Devices that mmengine's AmpOptimWrapper refuses.
-WITHOUT_AMP = ('cpu', 'mps')
+WITHOUT_AMP = 'cpu', 'mps'  # devices that mmengine's AmpOptimWrapper refuses
 
 
 @register(registry.OPTIMIZERS)
@@ -42,8 +41,7 @@ def AutoAmpOptimWrapper(
 ) -> OptimWrapper:
     """Build an AmpOptimWrapper on a GPU and a plain OptimWrapper on the CPU.
 
-    mmengine's AmpOptimWrapper raises without a GPU. With this one, a config for GPUs
-    can be tried on a CPU as it is. The arguments are those of AmpOptimWrapper.
+    With it a config for GPUs can be tried on a CPU. Its arguments are AmpOptimWrapper's.
     """
     if get_device() in WITHOUT_AMP:
         print_log('No GPU: training in 32 bit instead of mixed precision', 'current')
