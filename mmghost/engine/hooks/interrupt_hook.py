@@ -96,10 +96,8 @@ class InterruptHook(Hook):
         """Save and leave an evaluation during training, if told to."""
         if self.received is not None and is_main_process():
             for hook in runner.hooks:
-                if isinstance(hook, EMAHook):
-                    hook.after_val_epoch(
-                        runner
-                    )  # puts the weights of the training back
+                if isinstance(hook, EMAHook):  # puts the training's weights back
+                    hook.after_val_epoch(runner)
             self._leave(runner, runner.iter)
 
     def _leave(self, runner: Runner, done: int) -> None:
