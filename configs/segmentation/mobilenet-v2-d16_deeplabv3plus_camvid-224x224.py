@@ -2,7 +2,7 @@
 # backbone differs from the config of GhostNetV2. Weights of mmpretrain's training:
 #   --cfg-options model.backbone.init_cfg.type=Pretrained \
 #       model.backbone.init_cfg.prefix=backbone. model.backbone.init_cfg.checkpoint=PATH
-# Numbers: not trained by this project yet.
+# Numbers: measured by this project, docs/results.md.
 _base_ = './ghostnetv2-1.0-d16_deeplabv3plus_camvid-224x224.py'
 
 model = dict(
