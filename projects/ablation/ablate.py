@@ -315,7 +315,7 @@ def main() -> None:
         proxy.merge_from_dict(data_options(proxy, args.data_root))
     work_dir = args.work_dir or Path('work_dirs', 'ablation', Path(path).stem)
     sweeps = {}
-    for key in args.tables:  # reports rows that it lacks before the first training
+    for key in args.tables:  # a wrong row is reported before the first training
         plan(key, proxy, work_dir, args.rows, args.seeds)
     for key in args.tables:
         # Planned one by one: a network of an earlier table may have been trained.
