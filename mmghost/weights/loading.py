@@ -165,11 +165,9 @@ def load_pretrained(
         left_out={**fit.left_out, **origin.left_out},
     )
     print_log(f'{name}: {report}', 'current')
-    warnings = []
     if fit.unfit or fit.unknown:
-        warnings.append(f'{fit}. What the file lacks stayed random')
-    for warning in warnings:
-        print_log(f'{name}: {warning}', 'current', level=logging.WARNING)
+        warning = f'{name}: {fit}. What the file lacks stayed random'
+        print_log(warning, 'current', level=logging.WARNING)
     warn_of_gates(backbone, file.meta, origin.kind)
     return report
 

@@ -94,8 +94,8 @@ def recognize(
     for name, old in inside.items():
         value = state[names[old]]
         if not isinstance(value, Tensor):
-            kind = type(value).__name__
-            raise WeightsError(f'{source}: {old} is a {kind}, not a tensor')
+            what = type(value).__name__
+            raise WeightsError(f'{source}: {old} is a {what}, not a tensor')
         if name == 'conv_head.weight' and value.ndim == 2:  # mmpretrain's is linear
             value = value[:, :, None, None]
         found[name] = value.detach()

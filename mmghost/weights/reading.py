@@ -182,10 +182,11 @@ def _read_torch(path: Path, source: str) -> Any:
         if not name and not kind:
             raise _damaged(path, source) from error
         what = f'would run code ({name[1]})' if name else f'is a {kind[0]} file'
-        remedy = 'torch 2.6 or newer reads the checkpoints of trainings; or, i'
-        remedy = 'I' if HAS_SAFE_GLOBALS or not name else remedy
+        newer = ''
+        if name and not HAS_SAFE_GLOBALS:
+            newer = ' torch 2.6 or newer reads the checkpoints of trainings.'
         raise WeightsError(
-            f'{source}: {what}, so it is not read. {remedy}f you trust it, save its '
+            f'{source}: {what}, so it is not read.{newer} If you trust it, save its '
             "weights alone: torch.save({'state_dict': model.state_dict()}, FILE)"
         ) from error
 
