@@ -155,6 +155,9 @@ def train(run: Run, options: list[str]) -> None:
             )
 
         call(*run.command[:2], *end, *run.command[2:])
+        # mmengine loads what fits into the networks of others, and warns.
+        if 'missing keys in source state_dict' in Path(log.name).read_text():
+            raise RuntimeError(f'{log.name}: not all of the weights were loaded')
         if run.task.startswith('camvid'):
             last = str(last_of(folder))
             call('tools/test.py', config, last, '--work-dir', str(folder / 'test'))
