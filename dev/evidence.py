@@ -155,9 +155,13 @@ def train(run: Run, options: list[str]) -> None:
             )
 
         call(*run.command[:2], *end, *run.command[2:])
-        # mmengine loads what fits into the networks of others, and warns.
+        # mmengine loads what fits into the networks of others, and warns. Also of a run
+        # that was resumed: what it learned began from other weights.
         if 'missing keys in source state_dict' in Path(log.name).read_text():
-            raise RuntimeError(f'{log.name}: not all of the weights were loaded')
+            raise RuntimeError(
+                f'{log.name}: not all of the weights were loaded; fix the config and '
+                f'remove {folder}'
+            )
         if run.task.startswith('camvid'):
             last = str(last_of(folder))
             call('tools/test.py', config, last, '--work-dir', str(folder / 'test'))
