@@ -11,12 +11,11 @@ Examples:
 
 import argparse
 
-import torch.distributed as dist
 from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.launch import load_config, prepare_test, run_test
+from mmghost.engine.launch import leave_group, load_config, prepare_test, run_test
 from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.errors import cli_main
 
@@ -80,8 +79,7 @@ def main() -> None:
     metrics = run_test(prepare_test(load_config(*config), **flags))
     if flags['out_item'] == 'metrics' and is_main_process():
         dump(metrics, flags['out'])
-    if dist.is_initialized():
-        dist.destroy_process_group()  # or a thread of gloo aborts (pytorch#179291)
+    leave_group()
 
 
 if __name__ == '__main__':

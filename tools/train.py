@@ -11,10 +11,8 @@ Examples:
 
 import argparse
 
-import torch.distributed as dist
-
 import mmghost  # noqa: F401 - before any toolbox: mmcv's operators
-from mmghost.engine.launch import load_config, prepare_train, run_train
+from mmghost.engine.launch import leave_group, load_config, prepare_train, run_train
 from mmghost.engine.options import add_cfg_options, parse_launched
 from mmghost.errors import cli_main
 
@@ -73,8 +71,7 @@ def main() -> None:
     flags = vars(parse_args())
     config = [flags.pop(name) for name in ('config', 'cfg_options', 'work_dir')]
     run_train(prepare_train(load_config(*config), **flags))
-    if dist.is_initialized():
-        dist.destroy_process_group()  # or a thread of gloo aborts (pytorch#179291)
+    leave_group()
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ merge the other flags, which mean what they mean in the toolboxes' own tools, an
 """
 
 import errno
+import gc
 import inspect
 import os
 import sys
@@ -362,6 +363,18 @@ def run_test(cfg: Config) -> dict[str, float]:
                 text = 'mmseg draws names by OpenCV, in ASCII alone: use image_demo.py'
                 print_log(text, 'current', level=30)
         return runner.test()
+
+
+def leave_group() -> None:
+    """Leave the processes of a distributed run, if it is one, and join gloo's threads.
+
+    One of them may still hold a tensor of the last broadcast, and aborts the process if
+    Python ends before the thread does. What joins them is the end of the group's last
+    reference, and DDP keeps one in the runner, whose references are circular.
+    """
+    if dist.is_initialized():
+        gc.collect()
+        dist.destroy_process_group()
 
 
 def _checked_runner(cfg: Config, loaders: list[str]) -> Runner:

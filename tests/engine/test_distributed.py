@@ -26,7 +26,7 @@ model['train_cfg'] = dict(
 # What makes two processes differ from one, unless it is done right: frozen stages, layers
 # past the last output, steps over four batches with two left over, a last batch that is
 # not full, images that do not divide by the processes. Python runs the last line at its
-# very end, when the threads of gloo must be gone.
+# very end, when the threads of gloo must be gone: one that drops a tensor later aborts.
 MORE = """
 model['backbone'].update(frozen_stages=2)
 train_dataloader.update(
@@ -38,9 +38,8 @@ val_dataloader['batch_size'] = 2
 default_hooks.update(checkpoint=dict(by_epoch=True, interval=1, save_best=None))
 log_processor = dict(by_epoch=True)
 import atexit
-import torch.distributed
-atexit.register(
-    lambda: print('at the end connected:', torch.distributed.is_initialized()))
+import os
+atexit.register(lambda: print('threads at the end:', len(os.listdir('/proc/self/task'))))
 """
 TASKS = [
     'classification',
@@ -79,8 +78,8 @@ def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
     one, two = tmp_path / 'one', tmp_path / 'two'
     train(path, {'train_dataloader.batch_size': 6, 'work_dir': str(one)})
     printed = launched('dist_train.sh', path, '2', '--work-dir', str(two))
-    assert 'at the end connected: False' in printed
-    assert 'at the end connected: True' not in printed
+    # Gloo has three; the main one is left and, on the older stack, one of a library.
+    assert max(map(int, re.findall(r'threads at the end: (\d+)', printed))) <= 2
 
     begun = state(one / 'epoch_1.pth')
     first, second = state(one / 'epoch_2.pth'), state(two / 'epoch_2.pth')
