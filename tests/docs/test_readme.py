@@ -12,7 +12,6 @@ ENGLISH, CHINESE = 'README.md', 'README_zh-CN.md'
 METRICS = {
     'box AP': 'coco/bbox_mAP',
     'mask AP': 'coco/segm_mAP',
-    'mIoU': 'mIoU',
     'top-1': 'accuracy/top1',
 }
 
