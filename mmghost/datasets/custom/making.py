@@ -101,7 +101,7 @@ def new_config(
             raise UserError(f'--out {out}: {what}: give the config another name')
     job = Job(task, (train, val), data, choices, machine, note)
     plan = {'segmentation': _segmentation, 'classification': _classification}
-    before = path.read_bytes() if path.exists() else None
+    unchecked = path.with_name(f'{path.stem}_unchecked.py')
     with TemporaryDirectory() as folder:
         saved = Path(folder, 'data')
         if data.exists():
@@ -109,18 +109,17 @@ def new_config(
         try:
             text = _render(path, job, **plan.get(task, _detection)(job))
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding='utf-8')
-            problems = preflight(Config.fromfile(out), note=lambda line: None)
+            unchecked.write_text(text, encoding='utf-8')
+            problems = preflight(Config.fromfile(unchecked), note=lambda line: None)
             raise_if_fatal(
                 problems, lambda line: note(line.removeprefix('preflight: '))
             )
+            unchecked.replace(path)
         except BaseException:
             shutil.rmtree(data, ignore_errors=True)
             if saved.exists():
                 shutil.copytree(saved, data)
-            path.unlink(missing_ok=True)
-            if before is not None:
-                path.write_bytes(before)
+            unchecked.unlink(missing_ok=True)
             raise
     return path
 
