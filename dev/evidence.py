@@ -214,10 +214,13 @@ def scores(task: str, network: str, init: str) -> dict[int, float]:
 
 def table() -> str:
     """Return Markdown tables: pretraining, transfer, paired differences, the budget."""
-    rows = ['| pretrained on Tiny ImageNet | top-1, % |', '|---|--:|']
+    tasks = 'pretraining', 'pretraining-again'
+    rows = ['| pretrained on Tiny ImageNet | top-1, % | again |', '|---|--:|--:|']
     for network in PRETRAINED:
-        if found := scores('pretraining', network, 'random'):
-            rows.append(f'| {network} | {spread(found, "pretraining")} |')
+        both = [scores(task, network, 'random') for task in tasks]
+        if any(both):
+            cells = ' | '.join(spread(each, 'pretraining') for each in both)
+            rows.append(f'| {network} | {cells} |')
     rows += [
         '',
         '| task, network | from random weights | pretrained |',
@@ -237,7 +240,7 @@ def table() -> str:
             gain = spread(gains, first[0], '+')
             rows.append(f'| {label} | {gain} | {verdict([*gains.values()])} |')
     rows += ['', '| task | runs | core hours |', '|---|--:|--:|']
-    for task in ('pretraining', *TRANSFER):
+    for task in (*tasks, *TRANSFER):
         if runs := records(task):
             hours = sum(run['seconds'] for run in runs) / 3600
             rows.append(f'| {task} | {len(runs)} | {hours:.1f} |')
@@ -283,12 +286,12 @@ def spread(values: dict[int, float], task: str, sign: str = '') -> str:
 
 
 def verdict(gains: list[float]) -> str:
-    """Return better or worse, or a tie where a paired t-test has p above 0.05."""
+    """Return better or worse, or a tie where a paired t-test has p above 0.05; and p."""
     if len(gains) < 3:
         return 'too few seeds'
-    if ttest_1samp(gains, 0).pvalue > 0.05:
-        return 'tie'
-    return 'better' if statistics.mean(gains) > 0 else 'worse'
+    p = ttest_1samp(gains, 0).pvalue
+    what = 'tie' if p > 0.05 else 'better' if statistics.mean(gains) > 0 else 'worse'
+    return f'{what}, p {p:.2g}'
 
 
 def plot(target: Path) -> None:

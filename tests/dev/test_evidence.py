@@ -21,9 +21,9 @@ def test_the_tables_pair_the_seeds_of_both_starts(tmp_path, monkeypatch):
     rows = table().splitlines()
     assert '| bccd, mobilenet-v2 | 0.333 ± 0.031 (3) | 0.520 ± 0.017 (3) |' in rows
     label = 'bccd, mobilenet-v2: pretrained - random'
-    assert f'| {label} | +0.187 ± 0.015 (3) | better |' in rows
+    assert f'| {label} | +0.187 ± 0.015 (3) | better, p 0.0022 |' in rows
     label = f'bccd, pretrained: {OURS} - mobilenet-v2'
-    assert f'| {label} | -0.003 ± 0.023 (3) | tie |' in rows
+    assert f'| {label} | -0.003 ± 0.023 (3) | tie, p 0.83 |' in rows
     label = f'bccd, random: {OURS} - mobilenet-v2'
     assert f'| {label} | +0.010 ± 0.028 (2) | too few seeds |' in rows
 
