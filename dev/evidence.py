@@ -214,7 +214,7 @@ def scores(task: str, network: str, init: str) -> dict[int, float]:
 
 def table() -> str:
     """Return Markdown tables: pretraining, transfer, paired differences, the budget."""
-    tasks = 'pretraining', 'pretraining-again'
+    tasks = 'pretraining', 'pretraining-again'  # the same command on another machine
     rows = ['| pretrained on Tiny ImageNet | top-1, % | again |', '|---|--:|--:|']
     for network in PRETRAINED:
         both = [scores(task, network, 'random') for task in tasks]
