@@ -10,6 +10,7 @@ import gc
 import inspect
 import os
 import sys
+import time
 import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -410,7 +411,13 @@ def explained(cfg: Config) -> Iterator[None]:
     """
     resume = '--resume goes on from the last whole checkpoint'
     try:
-        yield
+        try:
+            yield
+        except (ConnectionError, EOFError):
+            # What a worker that dies while it sends a batch leaves first. torch names the
+            # worker when the signal of its end comes, and that interrupts the wait.
+            time.sleep(1)
+            raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             place = error.filename or cfg.work_dir

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .toys import ROOT, evaluate, state, train, write_config
+from .toys import MAINLY_ONE_TASK, ROOT, evaluate, state, train, write_config
 
 # RetinaNet's head divides by the positive anchors of its own process, in mmdet; ATSS
 # takes their mean over all processes, which makes it one bigger batch.
@@ -41,11 +41,6 @@ import atexit
 import os
 atexit.register(lambda: print('threads at the end:', len(os.listdir('/proc/self/task'))))
 """
-TASKS = [
-    'classification',
-    pytest.param('segmentation', marks=pytest.mark.slow),
-    pytest.param('detection', marks=pytest.mark.slow),
-]
 
 
 def launched(script: str, *arguments: str) -> str:
@@ -71,7 +66,7 @@ def launched(script: str, *arguments: str) -> str:
     return printed
 
 
-@pytest.mark.parametrize('task', TASKS)
+@pytest.mark.parametrize('task', MAINLY_ONE_TASK)
 def test_two_processes_train_and_test_as_one_with_the_bigger_batch(
     tmp_path, shapes, task, monkeypatch
 ):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 from pathlib import Path
@@ -23,7 +24,7 @@ from mmghost.engine.hooks.exact_resume_hook import SeedSample, pipelines
 from mmghost.engine.launch import explained
 from mmghost.errors import UserError
 
-from .toys import ROOT, TASKS, logged, state, train, write_config
+from .toys import MAINLY_ONE_TASK, ROOT, TASKS, logged, state, train, write_config
 
 # By epochs, with batch norm, dropout, random augmentation and workers that live on.
 BY_EPOCH = """
@@ -165,13 +166,18 @@ def test_a_full_disk_is_one_message_and_the_earlier_checkpoint_serves(tmp_path, 
     assert train(path, resume='auto').load_from == str(work / 'iter_2.pth')
 
 
-def test_a_killed_worker_is_one_message(tmp_path, shapes):
+@pytest.mark.parametrize('seconds', [0, 0.2], ids=['at-once', 'after-its-pipe-broke'])
+def test_a_killed_worker_is_one_message(tmp_path, shapes, seconds):
     @HOOKS.register_module(force=True)
     class KillWorker(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if runner.iter == 2:
                 iterator = runner.train_loop.dataloader_iterator._iterator
-                os.kill(iterator._workers[0].pid, signal.SIGKILL)
+                end = (iterator._workers[0].pid, signal.SIGKILL)
+                (timer := threading.Timer(seconds, os.kill, end)).start()
+                if seconds:
+                    raise EOFError
+                timer.join()
 
     more = 'train_dataloader.update(num_workers=1)\n' + hooks(dict(type='KillWorker'))
     path = write_config(tmp_path, 'classification', shapes, more)
@@ -295,14 +301,7 @@ def test_told_to_end_in_an_evaluation_it_saves_the_weights_of_the_training(
 # Killed and resumed --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    'task',
-    [
-        'classification',
-        pytest.param('detection', marks=pytest.mark.slow),
-        pytest.param('segmentation', marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize('task', MAINLY_ONE_TASK)
 def test_resuming_by_epochs_repeats_augmentation_and_dropout(tmp_path, shapes, task):
     path = write_config(tmp_path, task, shapes, BY_EPOCH.format(epochs=2))
     whole, halves = tmp_path / 'whole', tmp_path / 'halves'

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -155,6 +156,12 @@ TASKS = {
     'segmentation': (SEGMENTATION, '(4,)'),
     'classification': (CLASSIFICATION, '(4,)'),
 }
+# For what is alike in all three: the other two are slow.
+MAINLY_ONE_TASK = [
+    'classification',
+    pytest.param('segmentation', marks=pytest.mark.slow),
+    pytest.param('detection', marks=pytest.mark.slow),
+]
 
 
 def write_config(folder: Path, task: str, data: Path, more: str = '') -> str:
