@@ -119,17 +119,22 @@ def to_int8_onnx(path: str, inputs: Iterator[Feed], out: str, seven_bits: bool) 
 
 
 def to_int8_openvino(path: str, inputs: Iterator[Feed], out: str, *_: bool) -> None:
-    """Quantize by NNCF, activations from their lowest to their highest value.
+    """Quantize by NNCF, all but boxes, activations from their lowest to their highest value.
 
-    Its default, symmetric around zero, cost a classifier 2.2 points.
+    Its default, symmetric around zero, cost a classifier 2.2 points, and boxes of 8 bits a
+    Mask R-CNN 32.
     """
     import nncf
     import openvino
 
     images = list(inputs)
-    options = dict(preset=nncf.QuantizationPreset.MIXED, subset_size=len(images))
+    # What belongs to no module, and so has no path for a name, computes boxes; what the
+    # transposed convolution is called has none either.
+    boxes = nncf.IgnoredScope(patterns=[r'^/?(?!Conv)[^/]+$'], validate=False)
+    options = dict(preset=nncf.QuantizationPreset.MIXED, ignored_scope=boxes)
     model = openvino.Core().read_model(path)
-    model = nncf.quantize(model, nncf.Dataset(images), **options)
+    data = nncf.Dataset(images)
+    model = nncf.quantize(model, data, subset_size=len(images), **options)
     openvino.save_model(model, out, compress_to_fp16=False)
 
 

@@ -15,30 +15,21 @@ from mmghost.errors import UserError
 pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 # Config, settings, size of the files and largest loss in points: from scratch, five to
 # ten minutes of a core each. Networks that have not learned much lose more.
+EIGHT_EPOCHS = {
+    'train_cfg.max_epochs': 8,
+    'train_cfg.val_interval': 8,
+    'param_scheduler.1.end': 8,
+    'param_scheduler.1.T_max': 8,
+}
+CLASSIFIER = 'classification/ghostnetv2-1.0_sign-digits.py'
+RETINANET = 'detection/retinanet_ghostnetv2-1.0_bccd-320.py'
+MASK_RCNN = 'detection/mask-rcnn_ghostnetv2-1.0_light_nuclei-256.py'
+SEGMENTOR = 'segmentation/ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py'
 NETWORKS = {
-    'classifier': (
-        'classification/ghostnetv2-1.0_sign-digits.py',
-        {},
-        (96, 96),
-        1.0,
-    ),
-    'retinanet': (
-        'detection/retinanet_ghostnetv2-1.0_bccd-320.py',
-        {
-            'train_cfg.max_epochs': 8,
-            'train_cfg.val_interval': 8,
-            'param_scheduler.1.end': 8,
-            'param_scheduler.1.T_max': 8,
-        },
-        (256, 320),
-        0.5,
-    ),
-    'segmentor': (
-        'segmentation/ghostnetv2-1.0-d16_deeplabv3plus_nuclei-semseg-128x128.py',
-        {},
-        (256, 256),
-        1.0,
-    ),
+    'classifier': (CLASSIFIER, {}, (96, 96), 1.0),
+    'retinanet': (RETINANET, EIGHT_EPOCHS, (256, 320), 0.5),
+    'mask-rcnn': (MASK_RCNN, EIGHT_EPOCHS, (256, 256), 0.5),
+    'segmentor': (SEGMENTOR, {}, (256, 256), 1.0),
 }
 
 
@@ -69,6 +60,8 @@ def test_int8_loses_no_point_over_three_draws_of_images(trained, target, tmp_pat
         pytest.skip(str(error))
     if target == 'openvino' and not importlib.util.find_spec('nncf'):
         pytest.skip('nncf is not installed')
+    if target == 'litert' and MASK_RCNN in trained[0].filename:
+        pytest.skip('detectors of two stages go to ONNX and OpenVINO')
     cfg, checkpoint, size, loss = trained
     (export,) = export_files(cfg, checkpoint, [target], str(tmp_path), size=size)
     for seed in range(3):
