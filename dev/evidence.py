@@ -1,9 +1,9 @@
 """Run the chain of docs/results.md, pretraining and transfer; its tables and plots.
 
-Pretraining on Tiny ImageNet, then RetinaNet on BCCD and DeepLabV3+ on CamVid, each from
-random weights and from the pretrained ones, several seeds. A run is one thread of one
-command of tools/train.py; it goes on where it stopped, and its record is a small JSON
-file with the command, the curve and the time.
+Pretraining on Tiny ImageNet, then RetinaNet on BCCD, DeepLabV3+ on CamVid and Mask R-CNN
+on nuclei, each from random weights and from the pretrained ones, several seeds. A run is
+one thread of one command of tools/train.py; it goes on where it stopped, and its record
+is a small JSON file with the command, the curve and the time.
 
 Examples:
     python -m dev.evidence run --jobs 2
@@ -66,9 +66,15 @@ TRANSFER = {
     'camvid-320': Task(
         'segmentation/{}-d16_deeplabv3plus_camvid-320x320', (OURS,), seeds=1
     ),
+    'nuclei': Task('detection/mask-rcnn_{}_light_nuclei-256', (OURS,)),
 }
 Setting = tuple[str, str, str]  # task, network, start
-METRICS = ('coco/bbox_mAP', 'mIoU', 'accuracy/top1')
+METRICS = (
+    'coco/segm_mAP',
+    'coco/bbox_mAP',
+    'mIoU',
+    'accuracy/top1',
+)  # masks before boxes
 
 
 @dataclass
@@ -173,8 +179,7 @@ def train(run: Run, options: list[str]) -> None:
     run.curve = [
         (line['step'], round(line[metric], 4))
         for line in lines
-        for metric in METRICS
-        if metric in line
+        for metric in [m for m in METRICS if m in line][:1]
     ]
     steps = [line for line in lines if 'loss' in line]
     run.seconds = round(statistics.median(s['time'] for s in steps) * steps[-1]['iter'])
@@ -249,7 +254,7 @@ def table() -> str:
 
 def differences() -> Iterator[tuple[str, Setting, Setting]]:
     """Return the questions of docs/results.md: what is compared with what."""
-    for task in ('bccd', 'camvid', 'camvid-320'):
+    for task in ('bccd', 'camvid', 'camvid-320', 'nuclei'):
         for network in TRANSFER[task].networks:
             yield (
                 f'{task}, {network}: pretrained - random',
@@ -278,7 +283,8 @@ def spread(values: dict[int, float], task: str, sign: str = '') -> str:
     if not values:
         return '-'
     found = list(values.values())
-    digits = 3 if task == 'bccd' else 2  # AP is of 1, the others are in percent
+    # AP is of 1, the others are in percent.
+    digits = 3 if task in ('bccd', 'nuclei') else 2
     mean = f'{statistics.mean(found):{sign}.{digits}f}'
     if len(found) == 1:
         return f'{mean} (1)'
