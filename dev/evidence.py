@@ -69,12 +69,8 @@ TRANSFER = {
     'nuclei': Task('detection/mask-rcnn_{}_light_nuclei-256', (OURS,)),
 }
 Setting = tuple[str, str, str]  # task, network, start
-METRICS = (
-    'coco/segm_mAP',
-    'coco/bbox_mAP',
-    'mIoU',
-    'accuracy/top1',
-)  # masks before boxes
+# The first that there is: masks before boxes.
+METRICS = ('coco/segm_mAP', 'coco/bbox_mAP', 'mIoU', 'accuracy/top1')
 
 
 @dataclass
